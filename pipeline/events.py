@@ -1,0 +1,96 @@
+"""What happened, for whoever listens: the core tells, it never prints.
+
+A listener is any callable that takes an Event; wiring joins the log, the progress display and whoever else
+wants to hear. Events carry figures and words of ours, never documents, prompts or keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pipeline.records import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The keys of the input were read: so many rows there are."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """So many more rows have an outcome from an earlier run that still holds."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowEnded:
+    """A row has its outcome, and the journal has been told."""
+
+    key: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """A reply was no answer and the row is asked once more."""
+
+    key: str
+    ask: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """An attempt failed and another will be made after `wait_s`."""
+
+    key: str
+    attempt: int
+    wait_s: float
+    error: str
+    billed: bool = False
+    """Whether the failed attempt may have been billed, so that the next one may be a double charge."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A request of an earlier, interrupted run may have been paid and its reply is lost: the ask is sent again."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """How many requests are out just now, and how many may be."""
+
+    now: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """No new request is sent; `why` is for a person."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """The output table is being written."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should know, in a sentence."""
+
+    text: str
+
+
+Event: TypeAlias = Planned | Kept | RowEnded | AskedAgain | Retrying | InDoubt | InFlight | Stopping | Publishing | Notice
+Listener: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,242 @@
+"""The values that travel between the stages. Frozen, slotted, and without behaviour beyond their own arithmetic.
+
+Row ─► Prompt ─► Reply | Failure ─► Answer | Rejection ─► Outcome
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+
+FILE_SHIFT = 40
+"""A position is `file ordinal << FILE_SHIFT | row index`: up to 2^40 rows a file, 2^23 files, inside SQLite's int64."""
+
+
+class Status(StrEnum):
+    """What a row ended as: the values of the output column `_status`."""
+
+    OK = "ok"
+    OK_REPAIRED = "ok_repaired"
+    INVALID_OUTPUT = "invalid_output"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    INPUT_ERROR = "input_error"
+    REQUEST_ERROR = "request_error"
+    FAILED = "failed"
+    IN_DOUBT = "in_doubt"
+    PENDING = "pending"
+
+    @property
+    def answered(self) -> bool:
+        return self in (Status.OK, Status.OK_REPAIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows of one file, as columns."""
+
+    start: int
+    """Position of the first row: file ordinal << FILE_SHIFT | row index in the file, from 0."""
+    ordinal: int
+    """Of the first row, counted over all files, from 0."""
+    table: pa.RecordBatch
+    faults: Mapping[int, str] = field(default_factory=dict)
+    """Offset in the batch → why that record could not be read whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One input record, reduced to the columns that its prompt needs."""
+
+    position: int
+    """Where it stands: file ordinal << 40 | row index in the file, from 0. Order of positions is input order."""
+    key: str
+    """What a person calls it: the value of `input.key`, or the ordinal of the row counted over all files, from 0."""
+    values: Mapping[str, object]
+    """Column → Python value (None for null)."""
+    fault: str | None = None
+    """Why the reader could not give this record whole (a ragged CSV line, say); such a row is an `input_error`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A block of plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Content blocks exactly as the API returned them, kept as JSON text so that a turn can be sent back unchanged."""
+
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    role: Literal["user", "assistant"]
+    blocks: tuple[Text | Verbatim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The part of every prompt that no row changes: it can carry the cache breakpoint. One object a run."""
+
+    system: str
+    examples: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent for one ask about a row."""
+
+    position: int
+    key: str
+    constant: Constant
+    turns: tuple[Turn, ...]
+    """The conversation after the constant part; the last turn is the user's."""
+    ask: int = 1
+    """1 for the first question about the row, one more for each re-ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of paid replies, by the price they carry. Input tokens exclude cache reads and writes (API `usage`)."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    thinking_tokens: int = 0
+    """The part of output_tokens that was spent on thinking."""
+
+    @property
+    def cache_write_tokens(self) -> int:
+        return self.cache_write_5m_tokens + self.cache_write_1h_tokens
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_5m_tokens + other.cache_write_5m_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            self.thinking_tokens + other.thinking_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the API answered to one ask: a whole, readable 200."""
+
+    text: str
+    """The text that should hold the answer: the joined text blocks, or the input of the answering tool as JSON."""
+    content: str
+    """The content blocks as they came, as JSON text (for Verbatim)."""
+    stop_reason: str
+    """`end_turn`, `max_tokens`, `refusal`, `tool_use`, … ; unknown values are passed on."""
+    model: str
+    message_id: str
+    request_id: str | None
+    usage: Usage
+    latency_s: float
+    at: float
+    """Unix time at which it came."""
+    attempts: int
+    """HTTP requests that this ask has taken."""
+    tier: str = "standard"
+    """`usage.service_tier`: prices depend on it."""
+    geo: str | None = None
+    """`usage.inference_geo`: prices depend on it."""
+    refusal: str | None = None
+    """Category and explanation of a refusal, where the API gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """What an earlier, interrupted run left of an ask."""
+
+    attempts: int
+    """HTTP requests it took so far."""
+    in_doubt: bool
+    """A request was out when that run ended: it may have been paid, and its reply is lost."""
+    body: bytes | None = None
+    """The raw reply, if it was filed: paid for, and never used."""
+    request_id: str | None = None
+    latency_s: float = 0.0
+    at: float = 0.0
+    """Unix time of the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An ask that brought no reply and will not be tried again in this run."""
+
+    status: Status
+    """FAILED, REQUEST_ERROR, INPUT_ERROR, IN_DOUBT; or PENDING where the run stops and the row is as if never sent."""
+    error: str
+    """What, where, likely mend."""
+    request_id: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A value that is valid under the schema."""
+
+    value: dict[str, JSON]
+    repairs: tuple[str, ...] = ()
+    """Each mend applied to the text or the value, named; empty when the text was the answer as it stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a reply is no answer."""
+
+    status: Status
+    """INVALID_OUTPUT, TRUNCATED or REFUSED."""
+    error: str
+    """For a person: what, where by JSON pointer, likely mend."""
+    complaint: str | None
+    """What to tell the model in a re-ask; None where asking again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a row ended as, with what it took: one row of the published table."""
+
+    position: int
+    status: Status
+    error: str | None = None
+    answer: str | None = None
+    """The value as JSON text; None unless the status says there is an answer."""
+    repairs: tuple[str, ...] = ()
+    asks: int = 0
+    attempts: int = 0
+    reused: bool = False
+    model: str | None = None
+    stop_reason: str | None = None
+    message_id: str | None = None
+    request_id: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    """Summed over all paid replies of the row."""
+    cost_usd: float | None = 0.0
+    """The same, priced; None when the model has no price in the price file."""
+    latency_s: float | None = None
+    """Of the last attempt, request to reply."""
+    answered_at: float | None = None
+    """Unix time, UTC."""
+    raw: str | None = None
+    """The model's last text, only where there is no answer."""

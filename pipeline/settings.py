@@ -1,0 +1,147 @@
+"""All that a job may be told, as it is after reading: complete, typed, within bounds. No file is read here.
+
+Field names are the keys of the config file; defaults are those of docs/config.md. Bounds stand in
+the types (`annotated_types`), where the validation of config/parse.py finds them, and so does what a person is told
+to write there instead (`doc`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Gt, MinLen, Predicate, doc
+
+
+def _is_endpoint(text: str) -> bool:
+    if text == "local":
+        return True
+    if not text.isprintable() or " " in text:
+        return False  # urlsplit would drop tabs and line ends
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        return False
+    if not host or "@" in url.netloc or url.query or url.fragment:
+        return False
+    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_share(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?%", text) is not None and float(text[:-1]) <= 100
+
+
+def _each_once(names: Sequence[str]) -> bool:
+    return len(set(names)) == len(names)
+
+
+Text = Annotated[str, MinLen(1)]
+Name = Annotated[
+    str,
+    Predicate(re.compile(r"[\w-][\w.-]{0,59}").fullmatch),
+    doc("a name for the run folder: at most 60 letters, digits, . _ -, not starting with a dot"),
+]
+Columns = Annotated[tuple[str, ...], Predicate(_each_once), doc("a list of column names, each once")]
+Endpoint = Annotated[
+    str, Predicate(_is_endpoint), doc("local, an https:// URL without a password, or an http:// URL of this machine")
+]
+Share = Annotated[str, Predicate(_is_share), doc('a share of the rows such as "1%"')]
+Table = Annotated[
+    str,
+    Predicate(re.compile(r".*[^/]\.(parquet|csv|jsonl)", re.DOTALL).fullmatch),
+    doc("the path of the table to write, ending in .parquet, .csv or .jsonl"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    path: Annotated[tuple[Text, ...], MinLen(1), doc("the path of the corpus, or a list of paths")]
+    """Files or globs, in the order in which their rows come."""
+    key: Text | None = None
+    columns: Columns | None = None
+    """Columns offered to the prompt; None: those that the prompt names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A text that the config names by its file instead of holding it."""
+
+    file: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompting:
+    user: Annotated[Text | File, doc("the template of a row's prompt as text, or {file: path}")]
+    system: Annotated[str | File | None, doc("a template as text, or {file: path}")] = None
+    """None: the built-in template, which states the schema."""
+    examples: Text | None = None
+    """A JSONL file of few-shot examples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    name: Annotated[Text, doc("the id of a model, such as claude-haiku-5-5")]
+    max_tokens: Annotated[int, Ge(1)] = 1024
+    thinking: Literal["auto", "off", "on"] = "auto"
+    effort: Literal["auto", "low", "medium", "high", "xhigh", "max"] = "auto"
+    format: Literal["auto", "native", "tool", "prompt"] = "auto"
+    cache: Literal["5m", "1h", "off"] = "5m"
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    mode: Literal["online"] = "online"
+    base_url: Endpoint | None = None
+    """None: ANTHROPIC_BASE_URL or the API; `local`: the embedded server is started for the run."""
+    concurrency: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
+    timeout_s: Annotated[float, Gt(0)] = 120.0
+    attempts: Annotated[int, Ge(1)] = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    repair: Literal["off", "wrappers", "full"] = "wrappers"
+    asks: Annotated[int, Ge(1)] = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    folder: Text = "runs"
+    max_failed: Annotated[int, Ge(0)] | Share = 0
+    """Rows, or a share of them written as `1%`."""
+    longest_wait_s: Annotated[float, Ge(0)] = 900.0
+    drain_s: Annotated[float, Ge(0)] = 120.0
+    """How long the first interrupt waits for replies in flight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    path: Table
+    keep: Literal["all"] | Columns = "all"
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    name: Name
+    input: Input
+    schema: Annotated[Text, doc("the path of the JSON Schema that an answer must satisfy")]
+    prompt: Prompting
+    model: Model
+    output: Output
+    call: Call = field(default_factory=Call)
+    check: Check = field(default_factory=Check)
+    run: Run = field(default_factory=Run)

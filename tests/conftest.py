@@ -1,0 +1,45 @@
+"""Guards that make accidents impossible: no connection but to loopback, no home folder, no real key."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuses every connection of this process to anywhere but this machine."""
+    if event != "socket.connect":
+        return
+    connection, address = arguments
+    if connection.family == socket.AF_UNIX or not isinstance(address, tuple):
+        return
+    host = str(address[0])
+    try:
+        allowed = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        allowed = False
+    if not allowed:
+        raise AssertionError(f"a test wants to connect to {host}: tests talk to this machine only")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def _no_home_and_no_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("ANTHROPIC_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture
+def checkout() -> Path:
+    """The folder of the project."""
+    return Path(__file__).parents[1]
