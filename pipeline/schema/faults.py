@@ -1,0 +1,158 @@
+"""What a well-formed schema asks for that this program cannot give, or that no answer could ever satisfy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+
+from pipeline.records import JSON
+from pipeline.schema.tree import IN_PLACE, TYPES, Node, Tree, children, declared, kind_of, spoken, step
+from pipeline.schema.validator import Draft, compiled, pattern_fault
+
+_BOUNDS = (
+    ("minimum", "maximum"),
+    ("exclusiveMinimum", "maximum"),
+    ("minimum", "exclusiveMaximum"),
+    ("exclusiveMinimum", "exclusiveMaximum"),
+    ("minLength", "maxLength"),
+    ("minItems", "maxItems"),
+    ("minProperties", "maxProperties"),
+)
+_DYNAMIC = ("$dynamicRef", "$recursiveRef")
+
+
+def faults(tree: Tree, of: Draft) -> list[str]:
+    """Every fault, each as `pointer: what; mend`. The document has passed its meta-schema."""
+    nodes = tree.nodes()
+    found: list[str] = []
+    for pointer, node in nodes.items():
+        if isinstance(node, dict):
+            at = spoken(pointer)
+            found.extend(f"{at}: {fault}" for fault in _reference(tree, pointer, node))
+            found.extend(f"{at}: {fault}" for fault in _patterns(node, of))
+            found.extend(f"{at}: {fault}" for fault in _unsatisfiable(node))
+    if not found:
+        found = _loops(tree, nodes) or list(_root(tree))
+    if not found:
+        try:
+            compiled(tree.document, of)
+        except ValueError as error:
+            found = [f"the root: {str(error).splitlines()[0]}"]
+    return found
+
+
+def _reference(tree: Tree, pointer: str, node: dict[str, JSON]) -> Iterator[str]:
+    if pointer and isinstance(node.get("$id"), str):
+        yield "$id inside a schema gives its refs another base; remove it and refer by #/$defs/…"
+    for keyword in _DYNAMIC:
+        if keyword in node:
+            yield f"{keyword} is not available yet; use $ref"
+    ref = node.get("$ref")
+    if not isinstance(ref, str):
+        return
+    if not ref.startswith("#"):
+        own = tree.document.get("$id")
+        if isinstance(own, str) and ref.split("#")[0] == own.rstrip("#"):
+            yield f"$ref {ref!r} names this file by its $id; write '#{ref.partition('#')[2]}'"
+        elif ref.startswith(("http://", "https://")):
+            yield f"$ref {ref!r} points to the network, and nothing is fetched; copy that schema into $defs"
+        else:
+            yield f"$ref {ref!r} points to another file, which is not available yet; copy that schema into $defs"
+    elif tree.resolve(ref) is None:
+        near = difflib.get_close_matches(ref, [f"#{at}" for at in tree.nodes() if at], 1)
+        yield f"$ref {ref!r} points nowhere in this file{f'; did you mean {near[0]!r}?' if near else ''}"
+
+
+def _patterns(node: dict[str, JSON], of: Draft) -> Iterator[str]:
+    pattern = node.get("pattern")
+    if isinstance(pattern, str) and (fault := pattern_fault(pattern, of)):
+        yield f"pattern {fault}"
+    by_pattern = node.get("patternProperties")
+    for key in by_pattern if isinstance(by_pattern, dict) else ():
+        if fault := pattern_fault(key, of):
+            yield f"patternProperties {fault}"
+
+
+def _unsatisfiable(node: dict[str, JSON]) -> Iterator[str]:
+    values = node.get("enum")
+    if values == []:
+        yield "enum is empty, so no value is valid; list the values, or remove it"
+    open_types = declared({"type": node["type"]}) if "type" in node else TYPES
+    for keyword, held in (("enum", values), ("const", [node["const"]] if "const" in node else None)):
+        for value in held if isinstance(held, list) else ():
+            kind = kind_of(value)
+            if kind not in open_types and not (kind == "integer" and "number" in open_types):
+                shown, only = _short(value), _short(node["type"])
+                yield f"{keyword} has {shown}, which type {only} forbids; add {kind!r} to type, or remove the value"
+    for low, high in _BOUNDS:
+        least, most = node.get(low), node.get(high)
+        if isinstance(least, (int, float)) and isinstance(most, (int, float)):
+            strict = low.startswith("exclusive") or high.startswith("exclusive")
+            if least > most or (strict and least == most):
+                yield f"{low} {least} and {high} {most} leave no value"
+    held = node.get("properties")
+    properties = held if isinstance(held, dict) else {}
+    required = node.get("required")
+    for name in required if isinstance(required, list) else ():
+        if properties.get(str(name)) is False:
+            yield f"required names {name!r}, whose schema is false; remove one of the two"
+        elif node.get("additionalProperties") is False and name not in properties and "patternProperties" not in node:
+            yield f"required names {name!r}, which additionalProperties: false forbids; declare it in properties"
+
+
+def _loops(tree: Tree, nodes: dict[str, Node]) -> list[str]:
+    """A schema that applies itself to the same value: a validator would never end."""
+    edges: dict[str, set[str]] = {}
+    for pointer, node in nodes.items():
+        if isinstance(node, dict):
+            own = tree.own(node)
+            ref = tree.ref(own)
+            target = tree.resolve(ref) if ref is not None else None
+            edges[pointer] = {at for keyword, at, _ in children(own, pointer) if keyword in IN_PLACE}
+            if target is not None:
+                edges[pointer].add(target[0])
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        round_trip = " → ".join(spoken(at) for at in reversed(error.args[1]))
+        return [f"{round_trip}: refers to itself without a property or an item between; break the loop"]
+    return []
+
+
+def _root(tree: Tree) -> Iterator[str]:
+    """An answer is an object whose properties are columns."""
+    columns = tree.columns()
+    kinds = tree.kinds("", tree.document)
+    if "object" not in kinds:
+        yield (
+            'the root: an answer is an object, so the root has "type": "object"; '
+            'put this schema below a property: {"type": "object", "properties": {"items": …}, "required": ["items"]}'
+        )
+        return
+    if not columns:
+        yield "the root: properties is empty or missing, so there is no column to fill; declare at least one property"
+        return
+    for pointer, part in tree.together("", tree.document).items():
+        if not isinstance(part, dict):
+            continue
+        more = part.get("additionalProperties")
+        if part.get("patternProperties") or (isinstance(more, dict) and more):
+            keyword = "patternProperties" if part.get("patternProperties") else "additionalProperties"
+            yield (
+                f"{step(pointer, keyword)}: properties without a fixed name cannot be columns; "
+                "put the map below a property of its own"
+            )
+    for pointer, names in tree.conditional("", tree.document).items():
+        for name in names:
+            if name not in columns:
+                yield (
+                    f"{step(pointer, 'properties')}: {name!r} is declared only under a condition, so it has no column; "
+                    f'declare it in the root\'s properties too ("{name}": true is enough)'
+                )
+
+
+def _short(value: JSON) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"

@@ -1,0 +1,113 @@
+"""The two validators: `jsonschema` says what is wrong with a schema, `jsonschema_rs` judges answers (0.5 against 64 µs).
+
+Both would fetch a foreign `$ref` from the network if left to themselves (RELIABILITY C6), so neither is built
+anywhere else: here the one gets a registry that holds the meta-schemas and nothing more, the other is offline.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Final, Literal, TypeAlias
+
+import jsonschema_rs
+from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it publishes no types
+
+from pipeline.records import JSON
+from pipeline.schema.tree import LISTED, NAMED, ONE, TYPES, Node, spoken, step
+
+Draft: TypeAlias = Literal["2020-12", "draft-07"]
+
+_META: Final = {
+    "2020-12": Draft202012Validator(Draft202012Validator.META_SCHEMA, registry=REGISTRY),
+    "draft-07": Draft7Validator(Draft7Validator.META_SCHEMA, registry=REGISTRY),
+}
+_COMPILERS: Final = {"2020-12": jsonschema_rs.Draft202012Validator, "draft-07": jsonschema_rs.Draft7Validator}
+_LINEAR: Final = jsonschema_rs.RegexOptions()
+"""The regex engine without look-around and back-references: no pattern takes more than linear time (RELIABILITY C7)."""
+
+
+def draft(document: dict[str, JSON]) -> Draft | None:
+    """The draft that `$schema` names, 2020-12 if it names none; None for one that is not taken."""
+    named = document.get("$schema", "https://json-schema.org/draft/2020-12/schema")
+    match str(named).removesuffix("#").removeprefix("https://").removeprefix("http://"):
+        case "json-schema.org/draft/2020-12/schema":
+            return "2020-12"
+        case "json-schema.org/draft-07/schema":
+            return "draft-07"
+        case _:
+            return None
+
+
+def compiled(document: dict[str, JSON], of: Draft, *, formats: bool = True, mask: str | None = None) -> jsonschema_rs.Validator:
+    """A validator of answers. Raises ValueError where the schema is none or names what is not in it.
+
+    `formats`: whether `format` is asserted; the drafts leave that open, and a checked answer means that a date is one.
+    `mask`: what messages write in place of the value.
+    """
+    # `$schema` would win over the class, and a http/https variant of the right one is looked up as a foreign meta-schema.
+    plain = {keyword: held for keyword, held in document.items() if keyword != "$schema"}
+    return _COMPILERS[of](plain, validate_formats=formats, mask=mask, offline=True, pattern_options=_LINEAR)
+
+
+def pattern_fault(pattern: str, of: Draft) -> str | None:
+    """Why a regular expression cannot be used; None if it can."""
+    try:
+        _COMPILERS[of]({"pattern": pattern}, offline=True, pattern_options=_LINEAR)
+    except ValueError:
+        pass
+    else:
+        return None
+    try:
+        _COMPILERS[of]({"pattern": pattern}, offline=True)
+    except ValueError:
+        return f"{pattern!r} is not a regular expression"
+    return (
+        f"{pattern!r} uses look-around or a back-reference (or grows too large), which no engine matches in bounded "
+        "time; write it without, or split it into several patterns under allOf"
+    )
+
+
+def meta_faults(node: Node, pointer: str, of: Draft) -> Iterator[str]:
+    """What the draft's meta-schema has against one node; the schemas inside it are not looked into."""
+    seen: set[tuple[str, str]] = set()
+    for error in _META[of].iter_errors(_hollow(node)):
+        at = pointer
+        for part in error.absolute_path:
+            at = step(at, part)
+        fault = (at, _worded(error))
+        if fault not in seen:  # the 2020-12 vocabularies repeat one another
+            seen.add(fault)
+            yield f"{spoken(at)}: {fault[1]}"
+
+
+def _hollow(node: Node) -> Node:
+    """The node with `true` for each schema inside it: checked one by one, no depth exhausts jsonschema's recursion."""
+    if isinstance(node, bool):
+        return node
+    hollow = dict(node)
+    for keyword, held in node.items():
+        if keyword in NAMED and isinstance(held, dict):
+            hollow[keyword] = {name: True if isinstance(child, dict) else child for name, child in held.items()}
+        elif keyword in LISTED and isinstance(held, list):
+            hollow[keyword] = [True if isinstance(child, dict) else child for child in held]
+        elif keyword in ONE and isinstance(held, dict):
+            hollow[keyword] = True
+    return hollow
+
+
+def _worded(error: ValidationError) -> str:
+    keyword = error.absolute_path[-1] if error.absolute_path else None
+    if keyword == "type":
+        names = error.instance if isinstance(error.instance, list) else [error.instance]
+        wrong = [name for name in names if name not in TYPES]
+        near = [close for name in wrong for close in difflib.get_close_matches(str(name), sorted(TYPES), 1)]
+        meant = f"; did you mean {near[0]}?" if near else f"; the types are {', '.join(sorted(TYPES))}"
+        return f"{', '.join(repr(name) for name in wrong) or repr(error.instance)} is not a type{meant}"
+    if keyword == "required" and isinstance(error.instance, bool):
+        return "required is a list of names in the object around the property, not true or false in the property"
+    if keyword == "items" and isinstance(error.instance, list):
+        return "items as a list is draft-07; in 2020-12 it is prefixItems"
+    return error.message if len(error.message) <= 200 else f"{error.message[:200]}…"
