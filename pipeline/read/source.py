@@ -1,0 +1,127 @@
+"""Files → rows in order, as columns, in bounded memory, as often as asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipeline.errors import InputUnreadable
+from pipeline.read import csv, jsonl, parquet
+from pipeline.read.columns import batch
+from pipeline.read.format import Format, Part, reading
+from pipeline.read.paths import expand
+from pipeline.read.stream import CODECS, suffix
+from pipeline.read.union import require, union
+from pipeline.records import FILE_SHIFT, Batch
+
+_TEXT_FORMATS: MappingProxyType[str, Format] = MappingProxyType(
+    {".csv": csv, ".tsv": csv, ".jsonl": jsonl, ".ndjson": jsonl},
+)
+_FORMATS: MappingProxyType[str, Format] = MappingProxyType({".parquet": parquet, **_TEXT_FORMATS})
+
+
+class Source(Protocol):
+    """The rows of a corpus."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of all files together."""
+        ...
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """In the order in which their rows come; the ordinal of a file in a position is its index here."""
+        ...
+
+    def batches(self, columns: Sequence[str] | None = None, *, max_rows: int = 1024) -> Iterator[Batch]:
+        """All rows from the first, each call anew, at most max_rows at a time; None: all columns; []: rows without values.
+
+        A file is closed when its rows are exhausted, or the iterator is closed or dropped.
+        Raises ConfigInvalid for a column that is not there; the iterator raises InputUnreadable.
+        """
+        ...
+
+
+def open_source(paths: Sequence[str], *, limit: int | None = None) -> Source:
+    """The files and globs as one source of rows; with a limit, the first so many rows over all files.
+
+    Reads footers, headers and, to settle their types, JSONL files whole.
+    Raises ConfigInvalid for a kind of input that is not available yet, InputUnreadable otherwise.
+    """
+    files = expand(paths)
+    formats = tuple(_format(path) for path in files)
+    schemas: dict[Path, pa.Schema] = {}
+    for form in dict.fromkeys(formats):
+        same = [path for path, its in zip(files, formats, strict=True) if its is form]
+        schemas.update(zip(same, form.schemas(same), strict=True))
+    return _Files(union([(path, schemas[path]) for path in files]), files, formats, limit)
+
+
+def _format(path: Path) -> Format:
+    packed = path.suffix.lower() in CODECS
+    known = _TEXT_FORMATS if packed else _FORMATS
+    try:
+        return known[suffix(path)]
+    except KeyError:
+        raise InputUnreadable(
+            f"{path}: its name does not tell what it is\n"
+            f"  Known are {', '.join(_FORMATS)}; and {', '.join(_TEXT_FORMATS)} with {' or '.join(CODECS)} after it.",
+            todo="rename or convert the file, then run the same command again",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    schema: pa.Schema
+    files: tuple[Path, ...]
+    formats: tuple[Format, ...]
+    limit: int | None
+
+    def batches(self, columns: Sequence[str] | None = None, *, max_rows: int = 1024) -> Iterator[Batch]:
+        names = self.schema.names if columns is None else list(dict.fromkeys(columns))
+        require(self.schema, names, "input.columns")
+        return self._batches(pa.schema([self.schema.field(name) for name in names]), max_rows)
+
+    def _batches(self, wanted: pa.Schema, max_rows: int) -> Iterator[Batch]:
+        ordinal = 0
+        for file, (path, form) in enumerate(zip(self.files, self.formats, strict=True)):
+            index = 0
+            left = _left(self.limit, ordinal)
+            if left == 0:
+                return
+            # No more than is left is asked for, so that nothing beyond the limit can fail.
+            size = max_rows if left is None else min(max_rows, left)
+            with reading(path), closing(form.parts(path, wanted, size)) as parts:
+                for part in parts:
+                    rows = _cut(part, _left(self.limit, ordinal))
+                    table = _conform(rows.table, wanted)
+                    yield Batch((file << FILE_SHIFT) | index, ordinal, table, rows.faults)
+                    index += table.num_rows
+                    ordinal += table.num_rows
+                    if _left(self.limit, ordinal) == 0:
+                        return
+
+
+def _left(limit: int | None, ordinal: int) -> int | None:
+    return None if limit is None else limit - ordinal
+
+
+def _cut(part: Part, rows: int | None) -> Part:
+    if rows is None or part.table.num_rows <= rows:
+        return part
+    faults = {offset: fault for offset, fault in part.faults.items() if offset < rows}
+    return Part(part.table.slice(0, rows), faults)
+
+
+def _conform(table: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    """The table in the types that all files share."""
+    columns = [
+        column if column.type == kind else column.cast(kind) for column, kind in zip(table.columns, wanted.types, strict=True)
+    ]
+    return batch(columns, wanted.names, table.num_rows)
