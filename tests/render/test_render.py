@@ -1,0 +1,120 @@
+"""Templates and prompts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.errors import ConfigInvalid
+from pipeline.records import Constant, Prompt, Reply, Row, Text, Turn, Usage, Verbatim
+from pipeline.render.prompt import Unaskable, again, prompt
+from pipeline.render.template import Example, compiled, constant
+from pipeline.schema.load import load
+
+SCHEMA = load('{"type": "object", "properties": {"label": {"enum": ["yes", "no"]}}, "required": ["label"]}', "s.json")
+EXAMPLE = Example({"text": "Great."}, {"label": "yes"})
+
+
+def asked(user: str, fault: str | None = None, **values: object) -> str | Unaskable:
+    made = prompt(Row(7, "k7", values, fault), compiled(None, user), Constant("s"))
+    if isinstance(made, Unaskable):
+        return made
+    (turn,) = made.turns
+    (block,) = turn.blocks
+    assert isinstance(block, Text)
+    return block.text
+
+
+def test_columns_are_variables() -> None:
+    assert asked("{{ title }}: {{ text }}", title="T", text="Fine.") == "T: Fine."
+
+
+def test_a_null_is_nothing_and_not_the_word_none() -> None:
+    assert asked("[{{ text }}]", text=None) == "[]"
+
+
+def test_a_row_is_never_a_template() -> None:
+    text = "{{ 7 * 7 }}{% for x in y %}${7*7}#{7*7}"
+    assert asked("{{ text }}", text=text) == text
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t ", None])
+def test_an_empty_prompt_is_not_asked(text: str | None) -> None:
+    made = asked("{{ text }}", text=text)
+    assert isinstance(made, Unaskable)
+    assert "empty" in made.reason
+
+
+def test_what_the_reader_could_not_give_whole_is_not_asked() -> None:
+    assert asked("{{ text }}", fault="line 3: 2 cells, expected 3", text="x") == Unaskable("line 3: 2 cells, expected 3")
+
+
+def test_half_a_surrogate_pair_is_not_asked() -> None:
+    made = asked("{{ text }}", text="bad \ud83d")
+    assert isinstance(made, Unaskable)
+    assert "surrogate" in made.reason
+
+
+@pytest.mark.parametrize(
+    "user", ["{{ meta.author }}", "{{ text.missing }}", "{{ 1 // 0 }}", "{{ text + 1 }}", "{{ text.__class__ }}"]
+)
+def test_what_a_template_cannot_do_with_a_row_concerns_that_row(user: str) -> None:
+    made = asked(user, text="x", meta={})
+    assert isinstance(made, Unaskable)
+    assert made.reason.startswith("prompt.user cannot be rendered for this row: ")
+
+
+def test_syntax_errors_of_both_templates_are_told_with_their_lines() -> None:
+    with pytest.raises(ConfigInvalid) as raised:
+        compiled("ok\n{{ schema", "{% if %}")
+    assert [fault.split(":")[0] for fault in raised.value.faults] == ["prompt.system, line 2", "prompt.user, line 1"]
+
+
+def test_the_system_part_knows_no_row() -> None:
+    with pytest.raises(ConfigInvalid, match="'text' is not available there"):
+        compiled("{{ text }}", "{{ text }}")
+
+
+def test_the_user_templates_columns_are_found() -> None:
+    assert compiled(None, "{% for x in items %}{{ x }}{{ text|upper }}{% endfor %}").columns == {"items", "text"}
+
+
+def test_the_built_in_system_part_states_the_schema_and_examples_are_turns() -> None:
+    made = constant(compiled(None, "{{ text }}"), SCHEMA, [EXAMPLE])
+    assert json.dumps(SCHEMA.document, indent=2) in made.system
+    assert made.examples == (Turn("user", (Text("Great."),)), Turn("assistant", (Text('{"label":"yes"}'),)))
+
+
+def test_examples_stand_in_the_system_part_where_it_names_them() -> None:
+    made = constant(compiled("S {{ examples }}", "{{ text }}"), SCHEMA, [EXAMPLE])
+    assert made.system == 'S Input: {"text":"Great."}\nAnswer: {"label":"yes"}'
+    assert made.examples == ()
+
+
+def test_examples_can_be_looped_over() -> None:
+    text = "{% for one in examples %}{{ one.input.text }}={{ one.answer.label }}{% endfor %}"
+    assert constant(compiled(text, "{{ text }}"), SCHEMA, [EXAMPLE]).system == "Great.=yes"
+
+
+def test_an_example_that_the_user_template_cannot_render_is_named() -> None:
+    with pytest.raises(ConfigInvalid, match="example 1"):
+        constant(compiled(None, "{{ text.x.y }}"), SCHEMA, [EXAMPLE])
+
+
+def test_a_system_template_that_fails_is_told() -> None:
+    with pytest.raises(ConfigInvalid, match=r"prompt\.system cannot be rendered"):
+        constant(compiled("{{ schema.a.b }}", "{{ text }}"), SCHEMA, [])
+
+
+def test_asking_again_continues_the_conversation() -> None:
+    first = prompt(Row(7, "k7", {"text": "Fine."}), compiled(None, "{{ text }}"), Constant("s"))
+    assert isinstance(first, Prompt)
+    reply = Reply("no json", '[{"type":"text","text":"no json"}]', "end_turn", "m", "i", None, Usage(), 0.1, 0.0, 1)
+    second = again(first, reply, "Only JSON.")
+    assert (second.ask, second.position, second.key) == (2, 7, "k7")
+    assert second.turns == (
+        *first.turns,
+        Turn("assistant", (Verbatim(reply.content),)),
+        Turn("user", (Text("Only JSON."),)),
+    )
