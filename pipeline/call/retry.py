@@ -1,0 +1,109 @@
+"""The one retry policy. tenacity drives the loop; what to do after a failed attempt is decided here, purely.
+
+A wait ends at once when the run halts. Attempts that only waited for a limit do not count; attempts that may have been billed
+are repeated once at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from tenacity import AsyncRetrying, AttemptManager, retry_if_exception, stop_never, wait_exception
+
+from pipeline.call.classify import Backoff, Verdict
+
+JITTER = 0.1
+"""A wait that the server named is lengthened by up to this share, so that workers do not come back all at once."""
+
+
+class Halted(Exception):
+    """The run sends nothing more: the row is as if never sent."""
+
+
+class Attempt(Exception):
+    """An attempt that brought no reply. `wait_s` None: give up."""
+
+    def __init__(self, verdict: Verdict, wait_s: float | None) -> None:
+        super().__init__(verdict.error)
+        self.verdict = verdict
+        self.wait_s = wait_s
+
+
+@dataclass(slots=True)
+class Patience:
+    """What one ask has left. `random` gives numbers from [0, 1)."""
+
+    attempts: int
+    """Attempts that count: `call.attempts`."""
+    longest_wait_s: float
+    """All waits for limits together: beyond it the run comes back later."""
+    random: Callable[[], float]
+    counted: int = 0
+    ambiguous: int = 0
+    limited_s: float = 0.0
+
+    def after(self, verdict: Verdict) -> float | None:
+        """Seconds to wait before the next attempt, or None to give up."""
+        if verdict.retry is None:
+            return None
+        if verdict.at_most is not None:
+            self.ambiguous += 1
+            if self.ambiguous > verdict.at_most:
+                return None
+        self.counted += verdict.counts
+        if self.counted >= self.attempts:
+            return None
+        if verdict.wait_s is None:
+            return self.random() * _ceiling_s(verdict.retry, max(self.counted, 1))
+        wait_s = verdict.wait_s * (1 + JITTER * self.random())
+        if not verdict.counts:
+            self.limited_s += wait_s
+            if self.limited_s > self.longest_wait_s:
+                return None
+        return wait_s
+
+
+def _ceiling_s(backoff: Backoff, counted: int) -> float:
+    ceiling_s: float = min(backoff.longest_s, backoff.first_s * 2 ** (counted - 1))
+    return ceiling_s
+
+
+def attempts(halt: asyncio.Event, before_wait: Callable[[int, Attempt], None]) -> AsyncIterator[AttemptManager]:
+    """tenacity's loop: one AttemptManager an attempt, the last exception raised as it is.
+
+    `before_wait` hears of each failed attempt (from 1) that will be followed by another. Raises Halted out of a wait when
+    `halt` is set.
+    """
+
+    async def pause(wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await halt.wait()
+        except TimeoutError:
+            return
+        raise Halted
+
+    def again(error: BaseException) -> bool:
+        return isinstance(error, Attempt) and error.wait_s is not None
+
+    def wait(error: BaseException) -> float:
+        assert isinstance(error, Attempt)
+        return error.wait_s or 0.0
+
+    return AsyncRetrying(
+        sleep=pause,
+        stop=stop_never,
+        wait=wait_exception(wait),
+        retry=retry_if_exception(again),
+        before_sleep=lambda state: before_wait(
+            state.attempt_number, _attempt(state.outcome.exception() if state.outcome else None)
+        ),
+        reraise=True,
+    ).__aiter__()
+
+
+def _attempt(error: BaseException | None) -> Attempt:
+    assert isinstance(error, Attempt)
+    return error

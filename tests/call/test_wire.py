@@ -1,0 +1,164 @@
+"""Bodies and replies, as the Messages API of 2026-10-21 has them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.call.wire import Unreadable, read, shape
+from pipeline.records import Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
+from tests.api import message
+from tests.call.fakes import CONSTANT, FORM, SHAPE, prompt
+
+TOOL = replace(FORM, way="tool")
+EXAMPLES = Constant("Label it.", (Turn("user", (Text("good"),)), Turn("assistant", (Text('{"label":"yes"}'),))))
+
+
+def reply(raw: bytes, **changes: Any) -> Reply | Unreadable:
+    return read(raw, replace(FORM, **changes), request_id="req_1", latency_s=0.5, at=1000.0, attempts=1)
+
+
+def test_a_native_request_in_full() -> None:
+    assert SHAPE.body(prompt("Fine.")) == {
+        "model": "claude-haiku-5-5",
+        "max_tokens": 100,
+        "thinking": {"type": "disabled"},
+        "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "system": [{"type": "text", "text": "Label it.", "cache_control": {"type": "ephemeral", "ttl": "5m"}}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Fine."}]}],
+    }
+
+
+def test_the_cache_breakpoint_ends_the_constant_part() -> None:
+    body: dict[str, Any] = shape(EXAMPLES, replace(FORM, cache="1h")).body(prompt("Fine."))
+    assert "cache_control" not in json.dumps(body["system"])
+    marked = [json.dumps(turn).count("cache_control") for turn in body["messages"]]
+    assert marked == [0, 1, 0]
+
+
+def test_no_breakpoint_where_caching_is_off() -> None:
+    assert "cache_control" not in json.dumps(shape(EXAMPLES, replace(FORM, cache="off")).body(prompt("Fine.")))
+
+
+def test_the_tool_form_forces_one_tool_and_shows_examples_as_calls_of_it() -> None:
+    body: dict[str, Any] = shape(EXAMPLES, TOOL).body(prompt("Fine."))
+    assert "format" not in body["output_config"]
+    assert body["tools"][0]["input_schema"] == {"type": "object"}
+    assert body["tool_choice"] == {"type": "tool", "name": "record_answer", "disable_parallel_tool_use": True}
+    _, example, asked = body["messages"]
+    assert example["content"][0]["type"] == "tool_use"
+    assert example["content"][0]["input"] == {"label": "yes"}
+    assert [block["type"] for block in asked["content"]] == ["tool_result", "text"]
+    assert asked["content"][0]["tool_use_id"] == example["content"][0]["id"]
+
+
+def test_the_prompt_form_sends_neither_schema_nor_tool() -> None:
+    body = shape(CONSTANT, replace(FORM, way="prompt", effort=None, thinking=None)).body(prompt("Fine."))
+    assert body.keys() == {"model", "max_tokens", "system", "messages"}
+
+
+def test_a_reply_goes_back_as_it_came() -> None:
+    content = '[{"type":"thinking","thinking":"","signature":"s"},{"type":"text","text":"{}"}]'
+    turns = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim(content),)), Turn("user", (Text("Wrong."),)))
+    body: dict[str, Any] = SHAPE.body(Prompt(0, "k", CONSTANT, turns, ask=2))
+    assert body["messages"][1]["content"] == json.loads(content)
+
+
+def test_the_key_is_that_of_the_request_and_not_of_the_row() -> None:
+    assert SHAPE.key(prompt("Fine.", 1)) == SHAPE.key(prompt("Fine.", 2))
+    assert SHAPE.key(prompt("Fine.")) != SHAPE.key(prompt("fine."))
+    assert len(SHAPE.key(prompt("Fine."))) == 16
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "claude-sonnet-5"},
+        {"max_tokens": 101},
+        {"schema": {"type": "object", "title": "T"}},
+        {"thinking": None},
+        {"effort": "high"},
+        {"way": "tool"},
+    ],
+)
+def test_the_key_changes_with_what_the_model_sees(changes: dict[str, Any]) -> None:
+    assert shape(CONSTANT, replace(FORM, **changes)).key(prompt("Fine.")) != SHAPE.key(prompt("Fine."))
+
+
+def test_the_key_changes_with_the_constant_part() -> None:
+    assert shape(EXAMPLES, FORM).key(prompt("Fine.")) != SHAPE.key(prompt("Fine."))
+
+
+@pytest.mark.parametrize("changes", [{"stream": True}, {"cache": "1h"}, {"cache": "off"}, {"notes": ("n",)}])
+def test_the_key_does_not_change_with_how_it_travels_or_what_it_costs(changes: dict[str, Any]) -> None:
+    assert shape(CONSTANT, replace(FORM, **changes)).key(prompt("Fine.")) == SHAPE.key(prompt("Fine."))
+
+
+def test_a_reply_is_read_with_thinking_first() -> None:
+    canned = message(
+        "",
+        content=[{"type": "thinking", "thinking": "", "signature": "x"}, {"type": "text", "text": '{"a":1}'}],
+        usage={
+            "input_tokens": 7,
+            "output_tokens": 9,
+            "cache_read_input_tokens": 100,
+            "cache_creation_input_tokens": 30,
+            "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+            "output_tokens_details": {"thinking_tokens": 4},
+            "service_tier": "batch",
+            "inference_geo": "us",
+        },
+    )
+    got = reply(canned.body)
+    assert isinstance(got, Reply)
+    assert got.text == '{"a":1}'
+    assert got.usage == Usage(7, 9, 100, 10, 20, 4)
+    assert (got.tier, got.geo, got.stop_reason, got.message_id) == ("batch", "us", "end_turn", "msg_1")
+
+
+def test_cache_writes_without_their_split_count_as_five_minute_ones() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 30}
+    got = reply(message("x", usage=usage).body)
+    assert isinstance(got, Reply)
+    assert (got.usage.cache_write_5m_tokens, got.usage.cache_write_1h_tokens) == (30, 0)
+
+
+def test_the_answer_of_the_tool_form_is_the_tools_input() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "record_answer", "input": {"label": "yes"}}
+    got = reply(message("", content=[{"type": "text", "text": "Here:"}, call], stop_reason="tool_use").body, way="tool")
+    assert isinstance(got, Reply)
+    assert json.loads(got.text) == {"label": "yes"}
+
+
+def test_a_refusal_may_be_empty_and_says_why() -> None:
+    details = {"type": "refusal", "category": "cyber", "explanation": "No."}
+    got = reply(message("", content=[], stop_reason="refusal", stop_details=details).body)
+    assert isinstance(got, Reply)
+    assert (got.text, got.refusal) == ("", "cyber: No.")
+
+
+def test_unknown_blocks_are_passed_over() -> None:
+    got = reply(message("", content=[{"type": "new_block"}, "odd", {"type": "text", "text": "x"}]).body)
+    assert isinstance(got, Reply)
+    assert got.text == "x"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"<html>",
+        b'{"content": [',
+        b"{}",
+        b"[]",
+        b'"text"',
+        message("x", content=None).body,
+        message("x", usage=None).body,
+        message("x", stop_reason=None).body,
+    ],
+)
+def test_a_200_that_is_no_whole_message_is_unreadable(raw: bytes) -> None:
+    assert isinstance(reply(raw), Unreadable)
