@@ -1,0 +1,327 @@
+"""The durable memory of a run: what was sent, what came back, what each row ended as. SQLite in WAL mode.
+
+The order that keeps the promises: a request is in `open` before it leaves, its raw reply is in `reply` before anything parses
+it, and the row leaves `open` with the same commit that brings its `outcome`. So after a kill, at any instruction,
+
+    in `open`, no reply      the request may have been paid: in doubt
+    in `open`, reply         the answer is here and is judged again, free
+    in `outcome`             done
+
+One thread writes, over one connection, and commits all that has gathered since its last commit: under load that is hundreds of
+records a commit, alone it is one, and nobody waits for a timer. `synchronous=FULL`: a commit survives power loss.
+Row tables are keyed by position (file ordinal << 40 | row index), never by hash: inserts stay at the end of the tree and resume
+is a range probe (33,000 against 5,000 records/s at 10^6 rows, measured 2026-11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+import orjson
+
+from pipeline.errors import StorageFailed
+from pipeline.records import Outcome, Prompt, Recall, Status, Usage
+
+VERSION = 1
+GATHER = 500
+"""Records a commit at most."""
+BACKLOG = 20_000
+"""Records that may wait for the writer; beyond that whoever tells the journal waits."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open (
+    position INTEGER NOT NULL, ask INTEGER NOT NULL, key BLOB NOT NULL,
+    attempts INTEGER NOT NULL, out INTEGER NOT NULL, reply INTEGER,
+    PRIMARY KEY (position, ask)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reply (
+    id INTEGER PRIMARY KEY, position INTEGER NOT NULL, ask INTEGER NOT NULL, key BLOB NOT NULL,
+    request_id TEXT, latency_s REAL NOT NULL, at REAL NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS outcome (
+    position INTEGER PRIMARY KEY, key BLOB, status TEXT NOT NULL, error TEXT, answer TEXT, repairs TEXT NOT NULL,
+    asks INTEGER NOT NULL, attempts INTEGER NOT NULL, reused INTEGER NOT NULL, model TEXT, stop_reason TEXT,
+    message_id TEXT, request_id TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL, cache_write_5m_tokens INTEGER NOT NULL, cache_write_1h_tokens INTEGER NOT NULL,
+    thinking_tokens INTEGER NOT NULL, cost_usd REAL, latency_s REAL, answered_at REAL, raw TEXT
+);
+"""
+SENT = """
+INSERT INTO open VALUES (:position, :ask, :key, 1, 1, NULL)
+ON CONFLICT DO UPDATE SET attempts = iif(key = :key, attempts, 0) + 1, key = :key, out = 1, reply = NULL
+"""
+REPLIED = """
+INSERT INTO reply (position, ask, key, request_id, latency_s, at, body)
+VALUES (:position, :ask, :key, :request_id, :latency_s, :at, :body)
+"""
+FILED = "UPDATE open SET out = 0, reply = last_insert_rowid() WHERE position = :position AND ask = :ask"
+UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
+CLOSED = "DELETE FROM open WHERE position = :position"
+ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An ask that an earlier run left open."""
+
+    key: bytes
+    attempts: int
+    out: bool
+    """A request was out when that run ended, and nothing is known of it: in doubt."""
+    reply: int | None
+    """The row of `reply` that answers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One record: its statements run in one transaction; `told` hears when it is durable."""
+
+    statements: tuple[tuple[str, Mapping[str, object] | tuple[object, ...]], ...]
+    told: Callable[[BaseException | None], None] | None = None
+
+
+class Journal:
+    """Use as a context manager. Every method raises StorageFailed once the disk has refused a write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: queue.Queue[_Write | None] = queue.Queue(BACKLOG)
+        self._failed: StorageFailed | None = None
+        self._reader = _connect(path)
+        writer = _connect(path)
+        self.opened: dict[tuple[int, int], Opened] = {
+            (position, ask): Opened(key, attempts, bool(out), reply)
+            for position, ask, key, attempts, out, reply in self._reader.execute("SELECT * FROM open")
+        }
+        """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
+        self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
+        self._writer.start()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._queue.put(None)
+        self._writer.join()
+        self._reader.close()
+        if kind is None and self._failed is not None:
+            raise self._failed
+
+    # What a caller tells and asks (call.caller.Ledger) ------------------------------------------------------------------
+
+    def recall(self, prompt: Prompt, key: bytes) -> Recall | None:
+        left = self.opened.get((prompt.position, prompt.ask))
+        if left is None or left.key != key:
+            return None
+        if left.reply is None:
+            return Recall(left.attempts, left.out)
+        statement = "SELECT body, request_id, latency_s, at FROM reply WHERE id = ?"
+        return Recall(left.attempts, False, *self._reader.execute(statement, (left.reply,)).fetchone())
+
+    async def sent(self, prompt: Prompt, key: bytes) -> None:
+        await self._durably((SENT, {"position": prompt.position, "ask": prompt.ask, "key": key}))
+
+    async def replied(
+        self, prompt: Prompt, key: bytes, *, body: bytes, request_id: str | None, latency_s: float, at: float
+    ) -> None:
+        where = {"position": prompt.position, "ask": prompt.ask}
+        record = {**where, "key": key, "request_id": request_id, "latency_s": latency_s, "at": at, "body": body}
+        await self._durably((REPLIED, record), (FILED, where))
+
+    async def unpaid(self, prompt: Prompt, key: bytes) -> None:
+        self._put(_Write(((UNPAID, {"position": prompt.position, "ask": prompt.ask}),)))
+
+    # What the job tells and asks ----------------------------------------------------------------------------------------
+
+    def ended(self, outcome: Outcome, key: bytes | None) -> None:
+        """The row's outcome, replacing an earlier one; not yet durable on return. `key` is that of its first ask."""
+        usage = outcome.usage
+        record = (
+            outcome.position, key, outcome.status, outcome.error, outcome.answer, orjson.dumps(outcome.repairs).decode(),
+            outcome.asks, outcome.attempts, outcome.reused, outcome.model, outcome.stop_reason, outcome.message_id,
+            outcome.request_id, usage.input_tokens, usage.output_tokens, usage.cache_read_tokens,
+            usage.cache_write_5m_tokens, usage.cache_write_1h_tokens, usage.thinking_tokens, outcome.cost_usd,
+            outcome.latency_s, outcome.answered_at, outcome.raw,
+        )  # fmt: skip
+        self._put(_Write(((ENDED, record), (CLOSED, {"position": outcome.position}))))
+
+    def ended_in(self, first: int, after: int) -> dict[int, tuple[bytes | None, Status]]:
+        """Position → request key and status of the rows in [first, after) that have an outcome."""
+        found = self._reader.execute(
+            "SELECT position, key, status FROM outcome WHERE position >= ? AND position < ?", (first, after)
+        )
+        return {position: (key, Status(status)) for position, key, status in found}
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """All outcomes that are durable, by position. Call `flush` first to see everything told so far."""
+        for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
+            yield _outcome(row)
+
+    def counts(self) -> dict[Status, int]:
+        """Status → outcomes that are durable."""
+        found = self._reader.execute("SELECT status, count(*) FROM outcome GROUP BY status")
+        return {Status(status): number for status, number in found}
+
+    def paid(self) -> tuple[int, float]:
+        """Replies in the journal, and what the outcomes that stand have cost in USD."""
+        replies = self._reader.execute("SELECT count(*) FROM reply").fetchone()[0]
+        return replies, self._reader.execute("SELECT coalesce(sum(cost_usd), 0) FROM outcome").fetchone()[0]
+
+    def note(self, name: str, value: str) -> None:
+        """Remembers a fact about the whole run; durable on return."""
+        self._put(_Write((("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value)),)))
+        self.flush()
+
+    def noted(self, name: str) -> str | None:
+        found = self._reader.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else None
+
+    def flush(self) -> None:
+        """Returns once everything told so far is durable."""
+        done: Future[None] = Future()
+        self._put(_Write((), lambda error: done.set_exception(error) if error else done.set_result(None)))
+        done.result()
+
+    # The writer ---------------------------------------------------------------------------------------------------------
+
+    async def _durably(self, *statements: tuple[str, Mapping[str, object]]) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if done.cancelled():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        def told(error: BaseException | None) -> None:
+            with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+                loop.call_soon_threadsafe(settle, error)
+
+        self._put(_Write(statements, told))
+        await done
+
+    def _put(self, write: _Write) -> None:
+        if self._failed is not None:
+            raise self._failed
+        self._queue.put(write)
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        try:
+            while (group := self._gathered()) is not None:
+                error = self._failed or self._commit(connection, group)
+                for write in group:
+                    if write.told is not None:
+                        write.told(error)
+        finally:
+            connection.close()
+
+    def _gathered(self) -> list[_Write] | None:
+        """The next record and all that wait behind it; None at the end."""
+        first = self._queue.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GATHER:
+            try:
+                write = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if write is None:
+                self._queue.put(None)
+                break
+            group.append(write)
+        return group
+
+    def _commit(self, connection: sqlite3.Connection, group: list[_Write]) -> StorageFailed | None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for write in group:
+                for statement, values in write.statements:
+                    connection.execute(statement, values)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            self._failed = StorageFailed(f"the journal {self._path} cannot be written: {error}")
+            self._failed.__cause__ = error
+        return self._failed
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What another process may see of a journal that is being written."""
+
+    counts: dict[Status, int]
+    """Status → rows that have an outcome."""
+    cost_usd: float
+    rows: int | None
+    """Rows of the input as the last run counted them."""
+    rows_per_second: float | None
+    """Over the last minute of answers; None where there are too few to say."""
+
+
+def glance(path: Path) -> Glance | None:
+    """Reads without disturbing a live run; None where there is no journal yet. Raises StorageFailed when it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
+        with closing(connection):
+            found = connection.execute("SELECT status, count(*), sum(cost_usd) FROM outcome GROUP BY status").fetchall()
+            rows = connection.execute("SELECT value FROM meta WHERE name = 'rows'").fetchone()
+            last, number = connection.execute(
+                "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise StorageFailed(f"the journal {path} cannot be read: {error}") from error
+    return Glance(
+        counts={Status(status): count for status, count, _ in found},
+        cost_usd=sum(cost or 0.0 for *_, cost in found),
+        rows=int(rows[0]) if rows else None,
+        rows_per_second=number / 60 if last is not None and number > 1 else None,
+    )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(TABLES)
+        connection.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+        version = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()[0]
+    except (sqlite3.Error, OSError) as error:
+        raise StorageFailed(
+            f"the journal {path} cannot be opened: {error}",
+            todo="it holds answers that were paid for: do not delete it; restore it from a backup, or mend the disk",
+        ) from error
+    if version != str(VERSION):
+        connection.close()
+        raise StorageFailed(f"the journal {path} is of version {version}, this program reads {VERSION}", todo="use its version")
+    return connection
+
+
+def _outcome(row: tuple[object, ...]) -> Outcome:
+    (position, _key, status, error, answer, repairs, asks, attempts, reused, model, stop_reason, message_id, request_id,
+     input_tokens, output_tokens, read, write_5m, write_1h, thinking, cost_usd, latency_s, answered_at, raw) = row  # fmt: skip
+    return Outcome(
+        position, Status(status), error, answer, tuple(orjson.loads(repairs)), asks, attempts, bool(reused), model,  # type: ignore[arg-type]
+        stop_reason, message_id, request_id, Usage(input_tokens, output_tokens, read, write_5m, write_1h, thinking),  # type: ignore[arg-type]
+        cost_usd, latency_s, answered_at, raw,  # type: ignore[arg-type]
+    )  # fmt: skip

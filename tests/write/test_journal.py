@@ -1,0 +1,274 @@
+"""The journal: what it promises about order, restarts and disks that refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import StorageFailed
+from pipeline.records import Constant, Outcome, Prompt, Recall, Status, Text, Turn, Usage
+from pipeline.write.journal import Journal, glance
+
+KEY = b"k" * 16
+OTHER = b"o" * 16
+
+
+def prompt(position: int = 3, ask: int = 1) -> Prompt:
+    return Prompt(position, "k", Constant("s"), (Turn("user", (Text("t"),)),), ask)
+
+
+def sent(journal: Journal, *prompts: Prompt, key: bytes = KEY) -> None:
+    async def all_of_them() -> None:
+        await asyncio.gather(*(journal.sent(prompt, key) for prompt in prompts))
+
+    asyncio.run(all_of_them())
+
+
+def replied(journal: Journal, prompt: Prompt, body: bytes = b"body", key: bytes = KEY) -> None:
+    asyncio.run(journal.replied(prompt, key, body=body, request_id="req_1", latency_s=0.5, at=100.0))
+
+
+FULL = Outcome(
+    position=3,
+    status=Status.OK_REPAIRED,
+    answer='{"a":1}',
+    repairs=("stripped_fence",),
+    asks=2,
+    attempts=3,
+    reused=True,
+    model="m",
+    stop_reason="end_turn",
+    message_id="msg",
+    request_id="req",
+    usage=Usage(1, 2, 3, 4, 5, 6),
+    cost_usd=0.25,
+    latency_s=1.5,
+    answered_at=1000.25,
+)
+
+
+def test_an_outcome_comes_back_whole(tmp_path: Path) -> None:
+    poor = Outcome(4, Status.INVALID_OUTPUT, error="why", cost_usd=None, raw="text \x00 ☃")
+    with Journal(tmp_path / "j.db") as journal:
+        journal.ended(FULL, KEY)
+        journal.ended(poor, None)
+        journal.flush()
+        assert list(journal.outcomes()) == [FULL, poor]
+        assert journal.ended_in(0, 10) == {3: (KEY, Status.OK_REPAIRED), 4: (None, Status.INVALID_OUTPUT)}
+        assert journal.ended_in(4, 5).keys() == {4}
+        assert journal.counts() == {Status.OK_REPAIRED: 1, Status.INVALID_OUTPUT: 1}
+
+
+def test_outcomes_come_in_the_order_of_rows_whatever_the_order_of_ends(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        for position in (5, 1 << 40, 2, 9):
+            journal.ended(Outcome(position, Status.OK), KEY)
+        journal.flush()
+        assert [outcome.position for outcome in journal.outcomes()] == [2, 5, 9, 1 << 40]
+
+
+def test_a_later_outcome_of_a_row_replaces_the_earlier_one(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        journal.ended(Outcome(3, Status.FAILED), KEY)
+        journal.ended(FULL, OTHER)
+        journal.flush()
+        assert list(journal.outcomes()) == [FULL]
+
+
+def test_what_was_sent_and_not_answered_is_in_doubt(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        sent(journal, prompt())
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(), KEY) == Recall(attempts=2, in_doubt=True)
+
+
+def test_what_was_refused_is_not_in_doubt(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        asyncio.run(journal.unpaid(prompt(), KEY))
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(), KEY) == Recall(attempts=1, in_doubt=False)
+
+
+def test_a_reply_that_was_not_used_comes_back_free(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        replied(journal, prompt(), b"paid for")
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(), KEY) == Recall(1, False, b"paid for", "req_1", 0.5, 100.0)
+        assert journal.paid()[0] == 1
+
+
+def test_each_ask_of_a_row_is_remembered_by_itself(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt(ask=1))
+        replied(journal, prompt(ask=1), b"first")
+        sent(journal, prompt(ask=2), key=OTHER)
+    with Journal(tmp_path / "j.db") as journal:
+        first, second = journal.recall(prompt(ask=1), KEY), journal.recall(prompt(ask=2), OTHER)
+        assert first is not None
+        assert first.body == b"first"
+        assert second == Recall(1, True)
+
+
+def test_another_request_about_the_row_recalls_nothing(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        replied(journal, prompt())
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(), OTHER) is None
+        sent(journal, prompt(), key=OTHER)
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(), OTHER) == Recall(1, True)
+
+
+def test_an_outcome_closes_all_asks_of_its_row(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt(ask=1), prompt(ask=2), prompt(position=4))
+        journal.ended(FULL, KEY)
+    with Journal(tmp_path / "j.db") as journal:
+        assert list(journal.opened) == [(4, 1)]
+
+
+def test_many_tell_at_once_and_each_hears_of_its_commit(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, *(prompt(position) for position in range(2000)))
+    with Journal(tmp_path / "j.db") as journal:
+        assert len(journal.opened) == 2000
+
+
+def test_notes_are_kept(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.noted("x") is None
+        journal.note("x", "1")
+        journal.note("x", "2")
+        assert journal.noted("x") == "2"
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {0o600}
+
+
+def test_a_damaged_journal_is_refused_and_never_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    path.write_bytes(b"this is no database, but it may have been one that was paid for" * 100)
+    before = path.read_bytes()
+    with pytest.raises(StorageFailed, match="cannot be opened"):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db"):
+        pass
+    with sqlite3.connect(tmp_path / "j.db") as connection:
+        connection.execute("UPDATE meta SET value = '99' WHERE name = 'version'")
+    connection.close()
+    with pytest.raises(StorageFailed, match="version 99"):
+        Journal(tmp_path / "j.db")
+
+
+def test_a_glance_sees_a_live_journal_and_disturbs_nothing(tmp_path: Path) -> None:
+    assert glance(tmp_path / "j.db") is None
+    with Journal(tmp_path / "j.db") as journal:
+        journal.note("rows", "7")
+        journal.ended(FULL, KEY)
+        journal.flush()
+        seen = glance(tmp_path / "j.db")
+        assert seen is not None
+        assert (seen.rows, seen.counts, seen.cost_usd) == (7, {Status.OK_REPAIRED: 1}, 0.25)
+
+
+def test_a_glance_at_a_damaged_journal_says_so(tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"x" * 5000)
+    with pytest.raises(StorageFailed):
+        glance(tmp_path / "j.db")
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+from pipeline.records import Constant, Outcome, Prompt, Status, Text, Turn
+from pipeline.write.journal import Journal
+
+async def run():
+    with Journal(Path(sys.argv[1])) as journal:
+        for position in range(100_000):
+            prompt = Prompt(position, "k", Constant("s"), (Turn("user", (Text("t"),)),))
+            await journal.sent(prompt, b"k" * 16)
+            print("sent", position, flush=True)
+            await journal.replied(prompt, b"k" * 16, body=b"x" * 400, request_id=None, latency_s=0.1, at=1.0)
+            print("replied", position, flush=True)
+
+asyncio.run(run())
+"""
+
+
+def test_whatever_was_confirmed_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    program = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    confirmed = [program.stdout.readline().split() for _ in range(301)]
+    program.send_signal(signal.SIGKILL)
+    confirmed += [line.split() for line in program.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+    program.stdout.close()
+    program.wait()
+    with Journal(path) as journal:
+        opened = dict(journal.opened)
+    for event, position in confirmed:
+        left = opened[int(position), 1]
+        assert event == "sent" or left.reply is not None
+
+
+FULL_DISK = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from pipeline.errors import StorageFailed
+from pipeline.records import Constant, Prompt, Text, Turn
+from pipeline.write.journal import Journal
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+async def run():
+    journal = Journal(Path(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+    confirmed = 0
+    try:
+        for position in range(10_000):
+            prompt = Prompt(position, "k", Constant("s"), (Turn("user", (Text("t"),)),))
+            await journal.sent(prompt, b"k" * 16)
+            await journal.replied(prompt, b"k" * 16, body=b"x" * 400, request_id=None, latency_s=0.1, at=1.0)
+            confirmed += 1
+    except StorageFailed as error:
+        print(confirmed, type(error.__cause__).__name__, flush=True)
+        try:
+            await journal.sent(prompt, b"k" * 16)
+        except StorageFailed:
+            print("still refuses")
+
+asyncio.run(run())
+"""
+
+
+def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing_confirmed(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    first, second = ended.stdout.splitlines()
+    assert second == "still refuses"
+    confirmed = int(first.split()[0])
+    assert confirmed > 0
+    with Journal(path) as journal:
+        assert journal.paid()[0] >= confirmed
