@@ -1,0 +1,62 @@
+"""Where a run is: what `pipeline status` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pipeline.show.text import count, dollars, duration, moment, percent, plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    name: str
+    live: bool
+    """A process holds the run's lock."""
+    since: float | None
+    """Unix time: of the start where live, of the end where not; None where it never ran."""
+    rows: int | None
+    """None where the input has not been read through yet."""
+    statuses: Mapping[str, int]
+    """Status → rows that have ended."""
+    cost_usd: float | None
+    rows_per_second: float | None = None
+    reason: str | None = None
+    """Why the last execution ended."""
+    log: tuple[str, ...] = ()
+    """The last lines of the log, for a person."""
+
+
+def status_text(standing: Standing) -> str:
+    """A few lines of `name value`, without colour, each safe to print."""
+    return "\n".join(f"{name:<8} {value}".rstrip() for name, value in _told(standing))
+
+
+def _told(standing: Standing) -> Iterator[tuple[str, str]]:
+    yield "run", f"{plain(standing.name)}, {_life(standing)}"
+    ended = sum(rows for status, rows in standing.statuses.items() if status != "pending")
+    if standing.rows is None:
+        yield "rows", f"{count(ended)} ended"
+    else:
+        yield "rows", f"{count(ended)} of {count(standing.rows)} ended ({percent(ended, standing.rows)})"
+    for status, rows in sorted(standing.statuses.items(), key=lambda item: (-item[1], item[0])):
+        if rows:
+            yield "", f"{count(rows):>9} {plain(status, 40)}"
+    yield "spend", dollars(standing.cost_usd)
+    if standing.rows_per_second is not None:
+        yield "rate", _rate(standing.rows_per_second, None if standing.rows is None else standing.rows - ended)
+    if standing.reason is not None:
+        yield "reason", plain(standing.reason, 1000)
+    for number, text in enumerate(standing.log):
+        yield "log" if number == 0 else "", plain(text, 1000)
+
+
+def _life(standing: Standing) -> str:
+    if standing.since is None:
+        return "running" if standing.live else "never run"
+    return f"running since {moment(standing.since)}" if standing.live else f"not running, ended {moment(standing.since)}"
+
+
+def _rate(rows_per_second: float, left: int | None) -> str:
+    rate = f"{rows_per_second:.1f} rows/s"
+    return rate if not left or rows_per_second <= 0 else f"{rate}, {duration(left / rows_per_second)} left"

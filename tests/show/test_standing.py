@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pipeline.show.standing import Standing, status_text
+
+
+def test_the_status_of_a_live_run() -> None:
+    standing = Standing(
+        name="reviews",
+        live=True,
+        since=1_795_395_600.0,
+        rows=10_000,
+        statuses={"ok": 1_190, "failed": 10, "refused": 0, "pending": 8_800},
+        cost_usd=0.123,
+        rows_per_second=40.0,
+        log=("2026-11-23T01:00:30Z retrying \x1b[2J", "2026-11-23T01:00:31Z planned"),
+    )
+    assert (
+        status_text(standing)
+        == """\
+run      reviews, running since 2026-11-23 01:00:00 UTC
+rows     1,200 of 10,000 ended (12.0%)
+             8,800 pending
+             1,190 ok
+                10 failed
+spend    $0.12
+rate     40.0 rows/s, 3 min 40 s left
+log      2026-11-23T01:00:30Z retrying \\x1b[2J
+         2026-11-23T01:00:31Z planned"""
+    )
+
+
+def test_the_status_of_a_run_that_ended() -> None:
+    standing = Standing(
+        name="reviews",
+        live=False,
+        since=1_795_395_600.0,
+        rows=2,
+        statuses={"ok": 2},
+        cost_usd=None,
+        rows_per_second=1.5,
+        reason="every row has an answer",
+    )
+    assert (
+        status_text(standing)
+        == """\
+run      reviews, not running, ended 2026-11-23 01:00:00 UTC
+rows     2 of 2 ended (100.0%)
+                 2 ok
+spend    unknown (a model without a price)
+rate     1.5 rows/s
+reason   every row has an answer"""
+    )
+
+
+def test_the_status_of_a_run_that_never_was() -> None:
+    standing = Standing(name="reviews", live=False, since=None, rows=None, statuses={}, cost_usd=0.0)
+    assert status_text(standing) == "run      reviews, never run\nrows     0 ended\nspend    $0.00"
