@@ -1,0 +1,273 @@
+"""The body of a request → the Question it asks, or the error that the API answers. Pure.
+
+Here stand the rules that span fields (docs: Messages API reference, errors, structured outputs, prompt caching; read
+2026-10-08). Those of single fields are in body.py, those of single models with the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import orjson
+
+from pipeline.local import body as shapes
+from pipeline.local import structured
+from pipeline.local.errors import invalid
+from pipeline.local.question import Called, Form, Medium, Prose, Question, Sampling, Shaped, Turn
+from pipeline.local.validity import validator
+
+PRESENT_VERSION = "2026-10-21"
+OLD_VERSIONS = frozenset(("2023-01-01", "2023-06-01"))
+MAX_BREAKPOINTS = 4
+MAX_STRICT_TOOLS = 20
+
+
+def question(raw: bytes, version: str | None) -> Question:
+    """What POST /v1/messages asks. `version` is the header `anthropic-version`. Raises ApiError 400."""
+    shape = shapes.OldMessageBody if _is_old(version) else shapes.MessageBody
+    body = shapes.parsed(raw, shape)
+    asked = _question(body)
+    _check_lengths(body, asked)
+    return asked
+
+
+def counted(raw: bytes, version: str | None) -> Question:
+    """What POST /v1/messages/count_tokens asks about; its max_tokens is 0 and means nothing. Raises ApiError 400."""
+    _is_old(version)
+    return _question(shapes.parsed(raw, shapes.CountBody))
+
+
+def _is_old(version: str | None) -> bool:
+    if version is None:
+        raise invalid("anthropic-version: header is required")
+    if version != PRESENT_VERSION and version not in OLD_VERSIONS:
+        raise invalid(f'anthropic-version: "{version}" is not a valid version')
+    return version in OLD_VERSIONS
+
+
+def _question(body: shapes.CountBody) -> Question:
+    _check_messages(body.messages)
+    _check_tools(body)
+    _check_schemas(body)
+    if (found := sum(1 for _ in _breakpoints(body))) > MAX_BREAKPOINTS:
+        raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
+    turns, system_turns = _turns(body.messages)
+    system = [_text(body.system), *system_turns]
+    config, thinking = body.output_config, body.thinking
+    full = body if isinstance(body, shapes.MessageBody) else None
+    old = body if isinstance(body, shapes.OldMessageBody) else None
+    return Question(
+        model=body.model,
+        system="\n".join(text for text in system if text),
+        turns=turns,
+        form=_form(body, after_results=turns[-1].results),
+        max_tokens=full.max_tokens if full else 0,
+        stop_sequences=tuple(full.stop_sequences or ()) if full else (),
+        stream=full.stream if full else False,
+        thinking=thinking.type if thinking else None,
+        shows_thinking=isinstance(thinking, shapes.Adaptive | shapes.Enabled) and thinking.display == "summarized",
+        effort=config.effort if config else None,
+        forced=isinstance(body.tool_choice, shapes.AnyChoice | shapes.ToolChoice),
+        system_turns=bool(system_turns),
+        tools=orjson.dumps([tool.model_dump(exclude_none=True) for tool in body.tools]).decode() if body.tools else "",
+        sampling=Sampling(old.temperature, old.top_p, old.top_k) if old else Sampling(),
+    )
+
+
+def _form(body: shapes.CountBody, *, after_results: bool) -> Form:
+    """Under `auto` neither model here can judge whether a tool is needed: it is called, once, then its result is used.
+
+    Where several tools are offered, the first is called.
+    """
+    choice = body.tool_choice
+    offered = {tool.name: tool for tool in body.tools}
+    if isinstance(choice, shapes.ToolChoice):
+        tool = offered[choice.name]
+        return Called(tool.name, _json(tool.input_schema))
+    free_to_answer = choice is None or isinstance(choice, shapes.AutoChoice)
+    if offered and not isinstance(choice, shapes.NoChoice) and not (free_to_answer and after_results):
+        tool = body.tools[0]
+        return Called(tool.name, _json(tool.input_schema))
+    if body.output_config and body.output_config.format:
+        return Shaped(_json(body.output_config.format.schema_))
+    return Prose()
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+# -- turns ---------------------------------------------------------------------------------------------------------
+
+
+def _turns(messages: Sequence[shapes.Message]) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """The conversation with consecutive messages of one role made one turn; and the texts of system messages."""
+    turns: list[Turn] = []
+    system: list[str] = []
+    for index, message in enumerate(messages):
+        if isinstance(message, shapes.SystemMessage):
+            system.append(_text(message.content))
+            continue
+        turn = _turn(message.role, _blocks(message.content), f"messages.{index}.content")
+        if turns and turns[-1].role == turn.role:
+            turn = _joined(turns.pop(), turn)
+        turns.append(turn)
+    if not turns:
+        raise invalid("messages: at least one message is required")
+    if turns[0].role != "user":
+        raise invalid('messages: first message must use the "user" role')
+    return tuple(turns), tuple(system)
+
+
+def _joined(first: Turn, second: Turn) -> Turn:
+    return Turn(
+        first.role,
+        "\n".join(text for text in (first.text, second.text) if text),
+        first.media + second.media,
+        first.called + second.called,
+        first.results or second.results,
+    )
+
+
+def _turn(role: Literal["user", "assistant"], blocks: Sequence[object], path: str) -> Turn:
+    return Turn(
+        role,
+        "\n".join(text for block in blocks for text in _texts(block)),
+        tuple(medium for index, block in enumerate(blocks) for medium in _media(block, f"{path}.{index}")),
+        tuple(_json(block.input) for block in blocks if isinstance(block, shapes.ToolUseBlock)),
+        any(isinstance(block, shapes.ToolResultBlock) for block in blocks),
+    )
+
+
+def _blocks(content: str | Sequence[object]) -> Sequence[object]:
+    return [shapes.TextBlock(type="text", text=content)] if isinstance(content, str) else content
+
+
+def _text(content: str | Sequence[object]) -> str:
+    return "\n".join(text for block in _blocks(content) for text in _texts(block))
+
+
+def _texts(block: object) -> Iterator[str]:
+    match block:
+        case shapes.TextBlock():
+            yield block.text
+        case shapes.ToolResultBlock():
+            yield _text(block.content)
+        case shapes.SearchResultBlock():
+            yield block.title
+            yield from (part.text for part in block.content)
+        case shapes.DocumentBlock():
+            yield from (text for text in (block.title, block.context) if text)
+            if isinstance(block.source, shapes.PlainText):
+                yield block.source.data
+            elif isinstance(block.source, shapes.Content):
+                yield _text(block.source.content)
+
+
+def _media(block: object, path: str) -> Iterator[Medium]:
+    match block:
+        case shapes.ImageBlock():
+            source = block.source
+            yield Medium(f"{path}.image", source.url if isinstance(source, shapes.Url) else source.data)
+        case shapes.DocumentBlock(source=shapes.Base64Pdf(data=data) | shapes.Url(url=data)):
+            yield Medium(f"{path}.document", data)
+        case shapes.DocumentBlock(source=shapes.Content(content=inner)) | shapes.ToolResultBlock(content=inner):
+            for index, each in enumerate(_blocks(inner)):
+                yield from _media(each, f"{path}.{index}")
+
+
+# -- rules ---------------------------------------------------------------------------------------------------------
+
+
+def _check_messages(messages: Sequence[shapes.Message]) -> None:
+    if not messages:
+        raise invalid("messages: at least one message is required")
+    called: set[str] = set()
+    for index, message in enumerate(messages):
+        last = index == len(messages) - 1
+        if not message.content and not (last and message.role == "assistant"):
+            raise invalid(f"messages.{index}: all messages must have non-empty content")
+        blocks = _blocks(message.content)
+        for block in blocks:
+            if isinstance(block, shapes.TextBlock) and not block.text.strip() and message.role == "user":
+                raise invalid("messages: text content blocks must contain non-whitespace text")
+        answered = {block.tool_use_id for block in blocks if isinstance(block, shapes.ToolResultBlock)}
+        if unknown := sorted(answered - called):
+            raise invalid(
+                f"messages.{index}: unexpected `tool_use_id` found in `tool_result` blocks: {', '.join(unknown)}. Each "
+                "`tool_result` block must have a corresponding `tool_use` block in the previous message."
+            )
+        if missing := sorted(called - answered):
+            raise invalid(
+                f"messages.{index}: `tool_use` ids were found without `tool_result` blocks immediately after: "
+                f"{', '.join(missing)}."
+            )
+        called = {block.id for block in blocks if isinstance(block, shapes.ToolUseBlock)}
+
+
+def _check_tools(body: shapes.CountBody) -> None:
+    names = [tool.name for tool in body.tools]
+    if len(set(names)) < len(names):
+        raise invalid("tools: Tool names must be unique.")
+    if body.tool_choice is not None and not names:
+        raise invalid("tool_choice: may only be specified while providing tools")
+    if isinstance(body.tool_choice, shapes.ToolChoice) and body.tool_choice.name not in names:
+        raise invalid(f"tool_choice: Tool '{body.tool_choice.name}' not found in provided tools")
+    for index, tool in enumerate(body.tools):
+        path = f"tools.{index}.custom.input_schema"
+        if tool.input_schema.get("type") != "object":
+            fault = "Input should be 'object'" if "type" in tool.input_schema else "Field required"
+            raise invalid(f"{path}.type: {fault}")
+        if isinstance(judge := validator(_json(tool.input_schema)), str):
+            raise invalid(f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12: {judge}")
+
+
+def _check_schemas(body: shapes.CountBody) -> None:
+    """Structured outputs: the answer's schema and those of strict tools."""
+    strict = {f"tools.{index}.custom.input_schema": tool.input_schema for index, tool in enumerate(body.tools) if tool.strict}
+    if len(strict) > MAX_STRICT_TOOLS:
+        raise invalid(f"tools: at most {MAX_STRICT_TOOLS} strict tools are supported, found {len(strict)}")
+    schemas = dict(strict)
+    if body.output_config and body.output_config.format:
+        schemas["output_config.format.schema"] = body.output_config.format.schema_
+        if any(_cites(block) for message in body.messages for block in _blocks(message.content)):
+            raise invalid("output_config.format: citations cannot be enabled together with a format")
+    verdicts = {path: structured.verdict(_json(schema)) for path, schema in schemas.items()}
+    for path, verdict in verdicts.items():
+        if verdict.fault:
+            raise invalid(f"{path}: {verdict.fault}")
+    if fault := structured.sum_fault(list(verdicts.values())):
+        raise invalid(fault)
+
+
+def _cites(block: object) -> bool:
+    cites = getattr(block, "citations", None)
+    return isinstance(cites, shapes.Citations) and cites.enabled
+
+
+def _breakpoints(body: shapes.CountBody) -> Iterator[shapes.CacheControl]:
+    system = _blocks(body.system)
+    blocks = [block for message in body.messages for block in _blocks(message.content)]
+    for holder in (body, *body.tools, *system, *blocks):
+        mark = getattr(holder, "cache_control", None)
+        if mark is not None:
+            yield mark
+
+
+def _check_lengths(body: shapes.MessageBody, asked: Question) -> None:
+    if any(not stop.strip() for stop in asked.stop_sequences):
+        raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
+    thinking = body.thinking
+    if isinstance(thinking, shapes.Enabled) and thinking.budget_tokens >= body.max_tokens:
+        raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`.")
+    if body.max_tokens > 0:
+        return
+    refused = {
+        "stream": asked.stream,
+        "output_config.format": isinstance(asked.form, Shaped),
+        "tool_choice": asked.forced,
+    }
+    for field, present in refused.items():
+        if present:
+            raise invalid(f"max_tokens: 0 (cache pre-warm) cannot be combined with {field}")

