@@ -1,0 +1,227 @@
+"""Arguments in, exit code out. What a command does is in pipeline/commands; they are imported only when called, since a
+`--help` must not wait for libraries it does not need."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import Exit, TyperException
+
+from pipeline import __version__
+from pipeline.errors import Bug, PipelineError, StorageFailed
+
+USAGE = 64
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="pipeline",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Batch document analysis with Claude: a corpus in, a table of checked answers out; nothing lost, nothing paid twice.",
+    epilog="Exit codes: 0 every row has an answer · 1 finished, some have none · 64 usage · 65 input · 69 service down · "
+    "74 disk · 75 locked, or come back later · 77 credentials or billing · 78 config · 130/143 interrupted. "
+    "After anything but 0, 64, 65 and 78 just run the same command again: finished rows are kept.",
+)
+
+Config = Annotated[Path, typer.Argument(help="The job's YAML file.", metavar="CONFIG")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the config, e.g. `--set model.max_tokens=2048`. Repeatable."
+    ),
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pipeline {__version__}")
+        raise Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    config: Config,
+    input_paths: Annotated[
+        list[str] | None, typer.Option("--input", metavar="PATH", help="Read this instead of input.path. Repeatable.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(metavar="PATH", help="Write this instead of output.path.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Take only the first N rows of the input, to try.")
+    ] = None,
+    retry: Annotated[
+        str | None,
+        typer.Option(metavar="STATUS", help="Ask again about rows that ended so: `failed`, `refused`, … or `all-bad`."),
+    ] = None,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Go on although prompt, schema or model changed: rows are paid for again.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object on stdout, nothing else.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no closing table; errors still show.")] = False,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="json|text", help="Log lines on stderr instead of the progress display.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """Start a job, or resume it, or bring it up to date.
+
+    This one command is all that is needed after anything: a crash, a full disk, a new night's rows. Rows that have an answer
+    are never asked again; after success it sends nothing. ctrl-C stops politely: replies in flight are awaited and kept.
+
+    Try: `pipeline run configs/reviews.yaml --limit 20`
+    """
+    from pipeline.commands.run import Options, execute
+
+    options = Options(
+        overrides=[*(sets or ()), *_paths(input_paths, output)],
+        limit=limit,
+        retry=_statuses(retry),
+        accept_change=accept_change,
+        json=as_json,
+        quiet=quiet,
+        log_format=_one_of("--log-format", log_format, ("json", "text")),
+    )
+    raise Exit(execute(config, options))
+
+
+@app.command()
+def check(config: Config, sets: Sets = None) -> None:
+    """Everything but the calls: config, schema, template, input, and one rendered prompt. Spends nothing.
+
+    Try: `pipeline check configs/reviews.yaml`
+    """
+    from pipeline.commands.check import check as text
+
+    typer.echo(text(config, sets or []))
+
+
+@app.command()
+def status(
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Where a run is, live or not: rows, spend, rate, time left. Does not disturb it."""
+    from pipeline.commands.status import status as text
+
+    typer.echo(text(config, sets or [], as_json))
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Option(help="`smollm2-135m`, a real small model, or `rehearsal`, valid answers at once.")] = (
+        "smollm2-135m"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8787,
+    latency: Annotated[str, typer.Option(metavar="TIME", help="Added to every reply: `800ms`, `2s`.")] = "0s",
+    seed: Annotated[int, typer.Option(help="Of the rehearsal's answers.")] = 0,
+    slots: Annotated[int | None, typer.Option(min=1, help="Requests the small model works on at once.")] = None,
+    until_eof: Annotated[bool, typer.Option("--until-eof", help="Stop when standard input ends.", hidden=True)] = False,
+) -> None:
+    """A local server that speaks the Anthropic Messages API, so that everything runs without a key and offline.
+
+    It listens on 127.0.0.1 only. Try: `pipeline serve --model rehearsal --latency 800ms`
+    """
+    latency_s = _seconds(latency)
+    from pipeline.commands.serve import serve as forever
+
+    forever(model, port, latency_s, seed, slots, until_eof)
+
+
+def _paths(inputs: list[str] | None, output: str | None) -> list[str]:
+    import json
+
+    said = [f"input.path={json.dumps(inputs)}"] if inputs else []
+    return [*said, *([f"output.path={json.dumps(output)}"] if output else [])]
+
+
+def _statuses(word: str | None) -> frozenset:  # type: ignore[type-arg]
+    from pipeline.records import Status
+
+    if word is None:
+        return frozenset()
+    bad = {status.value: status for status in Status if not status.answered and status is not Status.PENDING}
+    if word == "all-bad":
+        return frozenset(bad.values())
+    _one_of("--retry", word, ("all-bad", *bad))
+    return frozenset({bad[word]})
+
+
+def _one_of(option: str, word: str | None, known: tuple[str, ...]) -> str | None:
+    if word is not None and word not in known:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(known)}", param_hint=option)
+    return word
+
+
+def _seconds(text: str) -> float:
+    for unit, seconds in (("ms", 0.001), ("s", 1.0), ("m", 60.0)):
+        number = text.removesuffix(unit)
+        if number != text:
+            try:
+                return float(number) * seconds
+            except ValueError:
+                break
+    raise typer.BadParameter(f"{text!r} is no time; write 800ms, 2s or 1m", param_hint="--latency")
+
+
+def main() -> NoReturn:
+    """The console script: runs the command and ends the process with its exit code. Never a traceback but for a bug of ours."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(exit_code())
+
+
+def exit_code(arguments: list[str] | None = None) -> int:
+    """Runs one command; None: with the arguments of the process. What went wrong is said on stderr."""
+    given = sys.argv[1:] if arguments is None else arguments
+    command = typer.main.get_command(app)
+    try:
+        # Not `app()`: it would turn exceptions into exit codes of its own before they are told here.
+        with command.make_context("pipeline", list(given) or ["--help"]) as context:
+            command.invoke(context)
+    except Exit as ended:
+        return ended.exit_code if given else USAGE
+    except TyperException as error:
+        _say(str(error.format_message()), "see pipeline --help, or pipeline COMMAND --help")
+        return USAGE
+    except PipelineError as error:
+        _say(str(error), error.next_step)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("interrupted; state kept", "run the same command again to go on")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone. Nothing is lost; Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        failed = StorageFailed(f"{error.filename or 'the disk'}: {error.strerror or error}")
+        _say(str(failed), failed.next_step)
+        return failed.exit_code
+    except Exception as error:  # noqa: BLE001 the last door: whatever comes here is our bug
+        import traceback
+
+        from pipeline.show.log import redact
+
+        print(redact("".join(traceback.format_exception(error))), file=sys.stderr)  # noqa: T201
+        _say(f"a bug of ours: {type(error).__name__}", Bug.todo)
+        return Bug.exit_code
+    return 0
+
+
+def _say(what: str, todo: str) -> None:
+    print(f"pipeline: {what}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,131 @@
+"""`pipeline run`: start, or resume, or bring up to date."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.wiring import Loaded, endpoint, loaded, work
+from pipeline.events import Event, Notice
+from pipeline.job import Result, run
+from pipeline.records import Status
+from pipeline.show.closing import Closing, GoldColumn, show
+from pipeline.show.log import LogFile, Logged, stream_handler
+from pipeline.show.progress import Progress
+from pipeline.show.text import console
+
+SMALL_MODEL_SAYS = (
+    "smollm2-135m is a small local model: fair at one short label for a short English text, poor at extraction, "
+    "other languages and long texts, blind to images; for real work ask Claude"
+)
+REHEARSAL_SAYS = "rehearsal answers are valid under the schema and mean nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    overrides: Sequence[str] = ()
+    limit: int | None = None
+    retry: frozenset[Status] = frozenset()
+    accept_change: bool = False
+    json: bool = False
+    quiet: bool = False
+    log_format: str | None = None
+
+
+def execute(config: Path, options: Options) -> int:
+    """Runs the job; its exit code. Raises PipelineError where the run cannot finish."""
+    import os
+
+    made = loaded(config, options.overrides, options.limit)
+    made.folder.create()
+    with ExitStack() as stack:
+        log = LogFile(made.folder.log)
+        stack.callback(log.close)
+        tell, tick = _listeners(stack, log, options)
+        if made.local:
+            tell(Notice(f"starting the embedded server ({served(made.job.model.name)})"))
+            base_url = stack.enter_context(running(made.job.model.name))
+        else:
+            base_url = endpoint(made.job, os.environ)
+        for sentence in (f"{made.job.model.name} at {base_url}, asked by {made.form.way}", *made.form.notes):
+            tell(Notice(sentence))
+        result = run(work(made, base_url), retry=options.retry, accept_change=options.accept_change, tell=tell, tick=tick)
+    if options.json:
+        print(result.summary.json())  # noqa: T201 the answer of this command
+    elif not options.quiet:
+        show(_closing(made, config, result), console(sys.stdout))
+    if result.summary.exit_code > 1:
+        todo = "run the same command again to go on: finished rows are kept"
+        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201
+    return result.summary.exit_code
+
+
+def _listeners(stack: ExitStack, log: LogFile, options: Options) -> tuple[Callable[[Event], None], Callable[[], None]]:
+    """Who hears of the run: log.jsonl always; a bar or plain lines on stderr, or log lines there if asked for."""
+    logger = logging.getLogger("pipeline")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handlers: list[logging.Handler] = [log]
+    if options.log_format is not None:
+        handlers.append(stream_handler(sys.stderr, "json" if options.log_format == "json" else "text"))
+    for handler in handlers:
+        logger.addHandler(handler)
+        stack.callback(logger.removeHandler, handler)
+    logged = Logged(logger)
+    quiet = options.quiet or options.log_format is not None
+    progress = stack.enter_context(Progress(sys.stderr, clock=time.monotonic, quiet=quiet))
+
+    def tell(event: Event) -> None:
+        logged(event)
+        progress(event)
+
+    return tell, progress.tick
+
+
+def _closing(made: Loaded, config: Path, result: Result) -> Closing:
+    summary = asdict(result.summary)
+    notes = [note for note in (result.note,) if note is not None]
+    if made.local:
+        notes.append(SMALL_MODEL_SAYS if served(made.job.model.name) == SMALL_MODEL else REHEARSAL_SAYS)
+    return Closing(
+        name=made.job.name,
+        statuses={status.value: summary[status.value] for status in Status if summary[status.value]},
+        answers=result.answers,
+        reused=result.summary.reused,
+        requests=result.summary.requests,
+        input_tokens=result.summary.input_tokens,
+        output_tokens=result.summary.output_tokens,
+        cache_read_tokens=result.summary.cache_read_tokens,
+        cache_write_tokens=result.summary.cache_write_tokens,
+        cost_usd=result.summary.cost_usd,
+        seconds=result.summary.seconds,
+        rows_per_second=result.summary.rows_per_second,
+        agreement=tuple(
+            GoldColumn(
+                property=agreed.property_name,
+                column=agreed.column,
+                answered=agreed.answered,
+                agreeing=agreed.agreeing,
+                interval=agreed.interval,
+            )
+            for agreed in result.agreements
+        ),
+        path=made.job.output.path if result.summary.exit_code <= 1 else "not written: the run did not finish",
+        notes=tuple(notes),
+        next_command=_next(made, config, result),
+    )
+
+
+def _next(made: Loaded, config: Path, result: Result) -> str:
+    if result.summary.exit_code > 1:
+        return f"pipeline run {config}"
+    claude = config.with_name(f"{config.stem}-claude{config.suffix}")
+    if made.local and claude.is_file():
+        return f"ANTHROPIC_API_KEY=… pipeline run {claude}"
+    return f"pipeline status {config}"

@@ -1,0 +1,58 @@
+"""`pipeline status`: where a run is, live or not."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+
+from pipeline.commands.wiring import read_job
+from pipeline.records import JSON
+from pipeline.show.standing import Standing, status_text
+from pipeline.write.journal import glance
+from pipeline.write.rundir import RunFolder
+
+LOG_LINES = 3
+
+
+def status(config: Path, overrides: list[str], as_json: bool) -> str:
+    """The run's standing as text, or as one JSON object. Reads only; a live run is not disturbed."""
+    job = read_job(config, overrides)
+    folder = RunFolder(Path(job.run.folder), job.name)
+    seen = glance(folder.journal)
+    last = folder.read_json(folder.summary)
+    holder = folder.holder()
+    rows = seen.rows if seen is not None and seen.rows is not None else None
+    ended = seen.counts if seen is not None else {}
+    if as_json:
+        told = {"name": job.name, "live": holder, "rows": rows, "ended": {str(s): n for s, n in ended.items()}, "last": last}
+        return json.dumps(told)
+    return status_text(
+        Standing(
+            name=job.name,
+            live=holder is not None,
+            since=_since(folder, last, holder is not None),
+            rows=rows,
+            statuses={str(s): n for s, n in ended.items()},
+            cost_usd=seen.cost_usd if seen is not None else 0.0,
+            rows_per_second=None if holder is None or seen is None else seen.rows_per_second,
+            reason=str(last["reason"]) if last is not None and holder is None else None,
+            log=tuple(_tail(folder.log)) if holder is not None else (),
+        )
+    )
+
+
+def _since(folder: RunFolder, last: dict[str, JSON] | None, live: bool) -> float | None:
+    if live:
+        return folder.lock.stat().st_mtime
+    ended = last.get("ended_at") if last is not None else None
+    return datetime.fromisoformat(ended).timestamp() if isinstance(ended, str) else None
+
+
+def _tail(log: Path) -> list[str]:
+    try:
+        with log.open(encoding="utf-8", errors="replace") as file:
+            return list(deque(file, LOG_LINES))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,253 @@
+"""A job's run, from its lock to its published table: plan, drive, publish, sum up.
+
+    lock ─ read keys ─ compare with the last run ─ ask what is not answered yet ─ publish ─ sum up
+
+Everything comes in as values and ports (see `Work`); nothing is read here from config, environment or command line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.analyse import Stages, analyse
+from pipeline.call.caller import Transport
+from pipeline.call.online import Limits, Online
+from pipeline.call.wire import Shape
+from pipeline.engine import local
+from pipeline.errors import ConfigInvalid, PipelineError
+from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
+from pipeline.measure.answers import Answers
+from pipeline.measure.gold import Agreed, Agreement
+from pipeline.measure.summary import Summary, Tally, within
+from pipeline.read.fingerprint import fingerprint
+from pipeline.read.keys import count
+from pipeline.read.rows import rows
+from pipeline.read.source import Source
+from pipeline.records import JSON, Answer, Outcome, Prompt, Rejection, Reply, Row, Status
+from pipeline.render.prompt import Unaskable
+from pipeline.write.journal import Journal
+from pipeline.write.rundir import RunFolder, locked
+from pipeline.write.table import publish
+from pipeline.write.table_columns import Columns, Piece
+
+SETTLED = "settled"
+"""Journal note: input and request of the last run that saw every row. While both are the same, an outcome is done by its
+position alone; otherwise each row's request key decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that wiring has made of a config."""
+
+    source: Source
+    key: str | None
+    """The key column."""
+    needs: tuple[str, ...]
+    """Columns that a prompt takes."""
+    prompt: Callable[[Row], Prompt | Unaskable]
+    shape: Shape
+    judge: Callable[[Reply], Answer | Rejection]
+    price: Callable[[Reply], float | None]
+    enums: Mapping[str, Sequence[str]]
+    """Answer properties with few values, and those values."""
+    columns: Columns
+    output: Path
+    folder: RunFolder
+    described: Mapping[str, JSON]
+    """The job in plain values, for job.json."""
+    parts: Mapping[str, str]
+    """Config key → digest of what it brings into every request: what may not change unnoticed."""
+    transport: Callable[[], Transport]
+    """Called once, inside the event loop."""
+    limits: Limits
+    asks: int
+    max_failed: int | str
+    drain_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    summary: Summary
+    answers: Mapping[str, Mapping[str, int]]
+    """Property → value → rows."""
+    agreements: Sequence[Agreed]
+    note: str | None
+    """A sentence about the published file that a person should know."""
+
+
+def run(work: Work, *, retry: frozenset[Status], accept_change: bool, tell: Listener, tick: Callable[[], None]) -> Result:
+    """Starts, resumes, or brings up to date. Raises PipelineError where the run cannot finish; its summary is then written
+    too. An interrupted run gives a Result with exit code 130 or 143, and publishes nothing."""
+    started_at = time.time()
+    work.folder.create()
+    with locked(work.folder.lock, f"the run folder {work.folder.path}"):
+        total = count(work.source, work.key, work.needs)
+        with Journal(work.folder.journal) as journal:
+            _refuse_change(work, journal, accept_change)
+            work.folder.write_json(work.folder.job, work.described)
+            execution = Execution(work, journal, total, started_at, tell, tick)
+            try:
+                return execution.run(retry)
+            except PipelineError as error:
+                execution.write_summary(error.exit_code, error.message.splitlines()[0])
+                raise
+
+
+def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
+    """Raises ConfigInvalid when what is asked has changed since rows were paid."""
+    last = work.folder.read_json(work.folder.job)
+    parts = last.get("parts") if last is not None else None
+    if not isinstance(parts, dict) or accept_change:
+        return
+    changed = sorted(name for name in {*parts, *work.parts} if parts.get(name) != work.parts.get(name))
+    replies, cost_usd = journal.paid()
+    if not changed or not replies:
+        return
+    raise ConfigInvalid(
+        f"{', '.join(changed)} changed since {work.folder.path} was paid for: {replies:,} paid "
+        f"{'reply does' if replies == 1 else 'replies do'} not apply any more; the table they made cost ${cost_usd:,.4f}",
+        todo="undo the change, or give the job another name, or pay again with --accept-change",
+    )
+
+
+class Execution:
+    """One execution under the lock."""
+
+    def __init__(
+        self, work: Work, journal: Journal, total: int, started_at: float, tell: Listener, tick: Callable[[], None]
+    ) -> None:
+        self._work = work
+        self._journal = journal
+        self._total = total
+        self._started_at = started_at
+        self._listener = tell
+        self._tick = tick
+        self._tally = Tally()
+        self._online: Online | None = None
+
+    def run(self, retry: frozenset[Status]) -> Result:
+        state = self._state()
+        trusted = self._journal.noted(SETTLED) == state
+        self._journal.note("rows", str(self._total))
+        self._tell(Planned(self._total))
+        interrupted = local.run(
+            lambda halt: self._drive(halt, retry | {Status.IN_DOUBT}, trusted),
+            drain_s=self._work.drain_s,
+            tell=self._tell,
+            tick=self._ticked,
+        )
+        self._journal.flush()
+        if interrupted is not None:
+            reason = f"interrupted by {interrupted.signal.name}"
+            return Result(self.write_summary(interrupted.exit_code, reason), {}, (), None)
+        # Beyond this line every row has an outcome under the present request.
+        self._journal.note(SETTLED, state)
+        return self._publish()
+
+    def write_summary(self, exit_code: int, reason: str) -> Summary:
+        """Of a run that publishes nothing: the statuses are those of the journal."""
+        self._journal.flush()
+        self._tally.recount()  # a table that was being written when the run stopped does not stand
+        counts = self._journal.counts()
+        for status, number in counts.items():
+            self._tally.stands(status, False, number)
+        self._tally.stands(Status.PENDING, False, max(0, self._total - sum(counts.values())))
+        return self._file(self._summary(exit_code, reason))
+
+    async def _drive(self, halt: asyncio.Event, again: frozenset[Status], trusted: bool) -> None:
+        work = self._work
+        transport = work.transport()
+        try:
+            self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
+            stages = Stages(work.prompt, self._online, work.judge, work.price, work.asks, self._tell)
+            await analyse(self._unanswered(again, trusted), stages, self._ended, halt)
+        finally:
+            await transport.close()
+
+    def _unanswered(self, again: frozenset[Status], trusted: bool) -> Iterator[Row]:
+        """The rows to ask about: those without an outcome, with one that is to be tried again, or whose request changed."""
+        work = self._work
+        columns = list(dict.fromkeys([*work.needs, *([work.key] if work.key is not None else [])]))
+        for batch in work.source.batches(columns):
+            known = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
+            kept = 0
+            for row in rows(batch, work.needs, work.key):
+                had = known.get(row.position)
+                if had is not None and had[1] not in again and (trusted or had[0] == self._key(row)):
+                    kept += 1
+                else:
+                    yield row
+            if kept:
+                self._tell(Kept(kept))
+
+    def _key(self, row: Row) -> bytes | None:
+        prompt = self._work.prompt(row)
+        return self._work.shape.key(prompt) if isinstance(prompt, Prompt) else None
+
+    def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
+        self._journal.ended(outcome, self._work.shape.key(prompt) if prompt is not None else None)
+        self._tally.ended(outcome)
+        self._tell(RowEnded(row.key, outcome))
+
+    def _publish(self) -> Result:
+        work = self._work
+        self._tell(Publishing(str(work.output)))
+        answers = Answers(work.enums)
+        agreement = Agreement(work.enums, [field.name for field in work.source.schema if pa.types.is_string(field.type)])
+        summaries: list[Summary] = []
+
+        def hear(piece: Piece) -> None:
+            for outcome, answer in zip(piece.outcomes, piece.answers, strict=True):
+                self._tally.stands(outcome.status, outcome.reused)
+                answers.add(answer)
+            labels = piece.inputs.select(agreement.columns).to_pylist() if agreement.columns else []
+            for values, answer, outcome in zip(labels, piece.answers, piece.outcomes, strict=bool(labels)):
+                agreement.add(values, answer if outcome.status.answered else None)
+
+        def seal() -> str:
+            summary = self._summary(0, "every row has an answer")
+            if not within(work.max_failed, summary.unanswered, summary.rows):
+                summary = self._summary(1, f"{summary.unanswered:,} of {summary.rows:,} rows have no answer")
+            elif summary.unanswered:
+                reason = f"{summary.unanswered:,} of {summary.rows:,} rows have no answer, which run.max_failed allows"
+                summary = self._summary(0, reason)
+            summaries.append(summary)
+            return summary.json()
+
+        published = publish(work.output, work.source.batches(), self._journal.outcomes(), work.columns, seal=seal, tell=hear)
+        summary = self._file(summaries[-1])
+        work.folder.append_history(summary.json())
+        return Result(summary, answers.results(), agreement.results(), published.note)
+
+    def _summary(self, exit_code: int, reason: str) -> Summary:
+        requests = self._online.requests if self._online is not None else 0
+        return self._tally.summary(
+            requests=requests, started_at=self._started_at, ended_at=time.time(), exit_code=exit_code, reason=reason
+        )
+
+    def _file(self, summary: Summary) -> Summary:
+        self._work.folder.write_json(self._work.folder.summary, asdict(summary))
+        return summary
+
+    def _state(self) -> str:
+        """Input and request in one line: equal only while both are unchanged."""
+        seen = {"input": fingerprint(self._work.source.files).as_json(), "parts": dict(sorted(self._work.parts.items()))}
+        return json.dumps(seen, sort_keys=True)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):
+            self._tally.doubt(1)
+        self._listener(event)
+
+    def _ticked(self) -> None:
+        if self._online is not None:
+            self._listener(InFlight(self._online.in_flight, self._work.limits.concurrency))
+        self._tick()
