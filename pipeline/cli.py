@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,6 +18,12 @@ from pipeline.errors import Bug, PipelineError, StorageFailed
 
 USAGE = 64
 INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came while no request was out: the run ends where it is, as a KeyboardInterrupt would end it."""
+
 
 app = typer.Typer(
     name="pipeline",
@@ -182,7 +190,13 @@ def main() -> NoReturn:
     """The console script: runs the command and ends the process with its exit code. Never a traceback but for a bug of ours."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
     sys.exit(exit_code())
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def exit_code(arguments: list[str] | None = None) -> int:
@@ -201,9 +215,9 @@ def exit_code(arguments: list[str] | None = None) -> int:
     except PipelineError as error:
         _say(str(error), error.next_step)
         return error.exit_code
-    except KeyboardInterrupt:
-        _say("interrupted; state kept", "run the same command again to go on")
-        return INTERRUPTED
+    except (KeyboardInterrupt, Terminated) as stop:
+        _say("interrupted; state kept", "run the same command again to go on: finished rows are kept")
+        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
     except BrokenPipeError:
         # Whoever read our output has gone. Nothing is lost; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pipeline.call.caller import Transport
 from pipeline.call.online import Limits, Online
 from pipeline.call.wire import Shape
 from pipeline.engine import local
-from pipeline.errors import ConfigInvalid, PipelineError
+from pipeline.errors import ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
 from pipeline.measure.answers import Answers
 from pipeline.measure.gold import Agreed, Agreement
@@ -81,11 +82,16 @@ class Result:
     agreements: Sequence[Agreed]
     note: str | None
     """A sentence about the published file that a person should know."""
+    error: PipelineError | None = None
+    """Why the run could not finish; nothing was published then."""
 
 
 def run(work: Work, *, retry: frozenset[Status], accept_change: bool, tell: Listener, tick: Callable[[], None]) -> Result:
-    """Starts, resumes, or brings up to date. Raises PipelineError where the run cannot finish; its summary is then written
-    too. An interrupted run gives a Result with exit code 130 or 143, and publishes nothing."""
+    """Starts, resumes, or brings up to date.
+
+    Raises PipelineError where it cannot begin. Once it has begun there is a Result with a summary, whatever happens: with
+    the error that ended it, or with exit code 130 or 143 where a signal did; nothing is published then.
+    """
     started_at = time.time()
     work.folder.create()
     with locked(work.folder.lock, f"the run folder {work.folder.path}"):
@@ -97,8 +103,8 @@ def run(work: Work, *, retry: frozenset[Status], accept_change: bool, tell: List
             try:
                 return execution.run(retry)
             except PipelineError as error:
-                execution.write_summary(error.exit_code, error.message.splitlines()[0])
-                raise
+                summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
+                return Result(summary, {}, (), None, error)
 
 
 def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
@@ -144,6 +150,7 @@ class Execution:
             tell=self._tell,
             tick=self._ticked,
         )
+        self._ticked()
         self._journal.flush()
         if interrupted is not None:
             reason = f"interrupted by {interrupted.signal.name}"
@@ -154,7 +161,8 @@ class Execution:
 
     def write_summary(self, exit_code: int, reason: str) -> Summary:
         """Of a run that publishes nothing: the statuses are those of the journal."""
-        self._journal.flush()
+        with suppress(StorageFailed):  # if that is what ended the run, what is durable still counts
+            self._journal.flush()
         self._tally.recount()  # a table that was being written when the run stopped does not stand
         counts = self._journal.counts()
         for status, number in counts.items():

@@ -265,7 +265,8 @@ def test_trouble_with_the_account_costs_one_request_and_marks_no_row(tmp_path: P
     with serving(lambda _: canned) as api:
         job = JobFolder(tmp_path / "job", TEXTS, api.url)
         ended = job.run()
-        assert ended.code == code
+        assert ended.code == code == ended.summary["exit_code"]
+        assert (ended.summary["pending"], ended.summary["requests"], ended.summary["cost_usd"]) == (40, 1, 0)
         assert len(api.asked) == 1
         assert ended.err.strip().splitlines()[-1].startswith("what to do: ")
         assert not (job.path / "out" / "out.parquet").exists()
@@ -346,7 +347,7 @@ def test_what_is_made_is_for_the_owner_and_the_key_is_nowhere(job: JobFolder) ->
 def test_keys_are_checked_before_anything_is_paid(job: JobFolder, api: Api) -> None:
     (job.path / "in.csv").write_text("id,text\na,x\nb,y\na,z\n")
     ended = job.run()
-    assert ended.code == 65
+    assert ended.code == 65 == ended.summary["exit_code"]
     assert "'a'" in ended.err
     assert api.asked == []
 

@@ -16,7 +16,7 @@ from pipeline.call.classify import Verdict, broken, failed, unreadable
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.wire import Shape, Unreadable, read
 from pipeline.errors import ComeBackLater, PipelineError, ServiceDown
-from pipeline.events import InDoubt, Listener, Retrying, Stopping
+from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
 from pipeline.records import Failure, Prompt, Reply, Status
 
 OPEN_PER_PLACE = 2
@@ -95,6 +95,8 @@ class Online:
                 if canary:
                     await asyncio.wait([task])
                     canary = False
+                    if not self.halt.is_set():
+                        self.tell(Notice(f"the first ask is through; now up to {self.limits.concurrency} at once"))
                 if self.halt.is_set():
                     break
             while tasks:

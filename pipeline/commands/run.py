@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,8 +14,10 @@ from pathlib import Path
 
 from pipeline.commands.embedded import SMALL_MODEL, running, served
 from pipeline.commands.wiring import Loaded, endpoint, loaded, work
+from pipeline.errors import PipelineError
 from pipeline.events import Event, Notice
 from pipeline.job import Result, run
+from pipeline.measure.summary import Tally
 from pipeline.records import Status
 from pipeline.show.closing import Closing, GoldColumn, show
 from pipeline.show.log import LogFile, Logged, stream_handler
@@ -39,12 +43,41 @@ class Options:
 
 
 def execute(config: Path, options: Options) -> int:
-    """Runs the job; its exit code. Raises PipelineError where the run cannot finish."""
-    import os
+    """Runs the job and says what came of it; its exit code. Raises PipelineError where the run cannot finish."""
+    started_at = time.time()
+    try:
+        made = loaded(config, options.overrides, options.limit)
+        result = _run(made, options)
+    except PipelineError as error:
+        if options.json:
+            ended = Tally().summary(
+                requests=0,
+                started_at=started_at,
+                ended_at=time.time(),
+                exit_code=error.exit_code,
+                reason=error.message.splitlines()[0],
+            )
+            _answer(ended.json())
+        raise
+    if options.json:
+        _answer(result.summary.json())
+    elif not options.quiet and result.error is None:
+        show(_closing(made, config, result), console(sys.stdout))
+    if result.error is not None:
+        raise result.error
+    if result.summary.exit_code > 1:
+        todo = "run the same command again to go on: finished rows are kept"
+        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 the last line
+    return result.summary.exit_code
 
-    made = loaded(config, options.overrides, options.limit)
-    made.folder.create()
+
+def _answer(line: str) -> None:
+    print(line)  # noqa: T201 the one thing that --json prints
+
+
+def _run(made: Loaded, options: Options) -> Result:
     with ExitStack() as stack:
+        made.folder.create()
         log = LogFile(made.folder.log)
         stack.callback(log.close)
         tell, tick = _listeners(stack, log, options)
@@ -55,15 +88,7 @@ def execute(config: Path, options: Options) -> int:
             base_url = endpoint(made.job, os.environ)
         for sentence in (f"{made.job.model.name} at {base_url}, asked by {made.form.way}", *made.form.notes):
             tell(Notice(sentence))
-        result = run(work(made, base_url), retry=options.retry, accept_change=options.accept_change, tell=tell, tick=tick)
-    if options.json:
-        print(result.summary.json())  # noqa: T201 the answer of this command
-    elif not options.quiet:
-        show(_closing(made, config, result), console(sys.stdout))
-    if result.summary.exit_code > 1:
-        todo = "run the same command again to go on: finished rows are kept"
-        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201
-    return result.summary.exit_code
+        return run(work(made, base_url), retry=options.retry, accept_change=options.accept_change, tell=tell, tick=tick)
 
 
 def _listeners(stack: ExitStack, log: LogFile, options: Options) -> tuple[Callable[[Event], None], Callable[[], None]]:
@@ -123,9 +148,18 @@ def _closing(made: Loaded, config: Path, result: Result) -> Closing:
 
 
 def _next(made: Loaded, config: Path, result: Result) -> str:
+    """A command to try, under the name by which this program was called."""
     if result.summary.exit_code > 1:
-        return f"pipeline run {config}"
+        return f"{_program()} run {config}"
     claude = config.with_name(f"{config.stem}-claude{config.suffix}")
     if made.local and claude.is_file():
-        return f"ANTHROPIC_API_KEY=… pipeline run {claude}"
-    return f"pipeline status {config}"
+        return f"ANTHROPIC_API_KEY=… {_program()} run {claude}"
+    return f"{_program()} status {config}"
+
+
+def _program() -> str:
+    called = Path(sys.argv[0])
+    if called.name != "pipeline":
+        return "python -m pipeline"
+    found = shutil.which("pipeline")
+    return "pipeline" if found is not None and called.exists() and Path(found).samefile(called) else str(called)

@@ -64,6 +64,7 @@ async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], No
         else:
             cut.set()
 
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
         loop.add_signal_handler(number, hear, number)
     working = asyncio.ensure_future(work(halt))
@@ -82,6 +83,7 @@ async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], No
         await asyncio.gather(cutting, ticking, return_exceptions=True)
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
     return Interrupted(received[0]) if received else None
 
 

@@ -93,7 +93,8 @@ class _Write:
 
 
 class Journal:
-    """Use as a context manager. Every method raises StorageFailed once the disk has refused a write."""
+    """Use as a context manager. Telling raises StorageFailed once the disk has refused a write; call `flush` before you rely
+    on what was told."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -116,8 +117,6 @@ class Journal:
         self._queue.put(None)
         self._writer.join()
         self._reader.close()
-        if kind is None and self._failed is not None:
-            raise self._failed
 
     # What a caller tells and asks (call.caller.Ledger) ------------------------------------------------------------------
 

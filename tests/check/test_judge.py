@@ -176,10 +176,16 @@ def test_a_missing_property_is_told_with_the_form_it_should_have() -> None:
 def test_a_missing_property_is_told_through_a_reference_too() -> None:
     schema = {
         "type": "object",
-        "properties": {"p%q": {"$ref": "#/$defs/a~1b"}},
+        "properties": {"p%25q": {"$ref": "#/$defs/a~1b"}},
         "$defs": {"a/b": {"type": "object", "properties": {"c": {"type": "string"}}, "required": ["c"]}},
     }
-    assert '/p%q/c: is missing; expected {"type": "string"}' in rejected('{"p%q": {}}', schema=schema).error
+    assert '/p%25q/c: is missing; expected {"type": "string"}' in rejected('{"p%25q": {}}', schema=schema).error
+
+
+def test_a_missing_property_is_told_below_a_name_that_looks_encoded() -> None:
+    inner = {"type": "object", "properties": {"c": {"type": "string"}}, "required": ["c"]}
+    schema = {"type": "object", "properties": {"p%25q": inner}}
+    assert '/p%25q/c: is missing; expected {"type": "string"}' in rejected('{"p%25q": {}}', schema=schema).error
 
 
 @pytest.mark.parametrize("text", ["5", '"positive"', "[]", "null", "true"])

@@ -50,6 +50,7 @@ def test_damage_that_leaves_every_word_is_mended(span: str, value: Any) -> None:
         '{"a": 1e999,}',
         "{'a': '" + "x" * MAX_CHARACTERS + "'}",
         '{"a":' * 5000 + "1" + "}" * 4999,
+        '{"a": "' + "(" * 2_001 + '",}',
         "nothing",
         "}",
     ],
