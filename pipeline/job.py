@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -144,13 +145,17 @@ class Execution:
         trusted = self._journal.noted(SETTLED) == state
         self._journal.note("rows", str(self._total))
         self._tell(Planned(self._total))
-        interrupted = local.run(
-            lambda halt: self._drive(halt, retry | {Status.IN_DOUBT}, trusted),
-            drain_s=self._work.drain_s,
-            tell=self._tell,
-            tick=self._ticked,
-        )
-        self._ticked()
+        interrupted = None
+        asked = self._unanswered(retry | {Status.IN_DOUBT}, trusted)
+        first = next(asked, None)
+        if first is not None:  # else nothing is sent, and neither the loop nor the client is needed
+            interrupted = local.run(
+                lambda halt: self._drive(chain([first], asked), halt),
+                drain_s=self._work.drain_s,
+                tell=self._tell,
+                tick=self._ticked,
+            )
+            self._ticked()
         self._journal.flush()
         if interrupted is not None:
             reason = f"interrupted by {interrupted.signal.name}"
@@ -170,13 +175,13 @@ class Execution:
         self._tally.stands(Status.PENDING, False, max(0, self._total - sum(counts.values())))
         return self._file(self._summary(exit_code, reason))
 
-    async def _drive(self, halt: asyncio.Event, again: frozenset[Status], trusted: bool) -> None:
+    async def _drive(self, asked: Iterator[Row], halt: asyncio.Event) -> None:
         work = self._work
         transport = work.transport()
         try:
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
             stages = Stages(work.prompt, self._online, work.judge, work.price, work.asks, self._tell)
-            await analyse(self._unanswered(again, trusted), stages, self._ended, halt)
+            await analyse(asked, stages, self._ended, halt)
         finally:
             await transport.close()
 

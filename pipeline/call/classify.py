@@ -63,6 +63,9 @@ class Verdict:
 QUICK = Backoff(1.0, 60.0)
 OVERLOAD = Backoff(2.0, 120.0)
 
+LONG_S = 30.0
+"""An error that comes at once came instead of an answer; one that comes late may have come after it."""
+
 REGAIN = "You have reached your specified"
 CREDIT = "Your credit balance is too low"
 
@@ -76,8 +79,8 @@ class Rule:
     stop: type[PipelineError] | None = None
     mend: str = ""
     counts: bool = True
-    billed: bool = False
-    at_most: int | None = None
+    billed_after_s: float | None = None
+    """A response that took at least so long may have had a paid reply behind it; None: it is never billed."""
 
 
 def _status(*codes: int) -> Callable[[Told], bool]:
@@ -111,8 +114,8 @@ RULES: tuple[Rule, ...] = (
     Rule("rate_limited_without_end", _status(429), retry=OVERLOAD),
     Rule("request_timeout", _status(408, 409, 499), retry=QUICK),
     Rule("overloaded", lambda told: told.status == 529 or told.type == "overloaded_error", retry=OVERLOAD),
-    Rule("gateway_timeout", lambda told: told.status == 504 or told.type == "timeout_error", retry=QUICK, billed=True),
-    Rule("server_error", lambda told: told.status >= 500 or told.type == "api_error", retry=QUICK, billed=True),
+    Rule("gateway_timeout", lambda told: told.status == 504 or told.type == "timeout_error", retry=QUICK, billed_after_s=0.0),
+    Rule("server_error", lambda told: told.status >= 500 or told.type == "api_error", retry=QUICK, billed_after_s=LONG_S),
     Rule("bad_request", lambda told: 400 <= told.status < 500, status=Status.REQUEST_ERROR),
 )
 
@@ -170,8 +173,7 @@ def failed(response: Response, longest_wait_s: float) -> Verdict:
         stop=stop,
         wait_s=said.retry_after_s if rule.retry is not None else None,
         counts=rule.counts,
-        billed=rule.billed,
-        at_most=rule.at_most,
+        billed=rule.billed_after_s is not None and response.latency_s >= rule.billed_after_s,
     )
 
 

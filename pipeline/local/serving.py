@@ -45,7 +45,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     def stop_now(self) -> None:
-        self.config.timeout_graceful_shutdown = 0
+        """Ends without a thought for replies under way: nobody is there to hear them."""
+        self.config.timeout_graceful_shutdown = 1
         self.should_exit = self.force_exit = True
 
 

@@ -176,13 +176,15 @@ class Tree:
         return found
 
     def kinds(self, pointer: str, node: Node) -> frozenset[str]:
-        """The JSON types that a value of the node can have: never too few, maybe too many."""
+        """The JSON types that a value of the node can have: never too few, maybe too many.
+
+        Ends because load refuses a schema that applies itself to the same value.
+        """
         return self._kinds(pointer, node, {})
 
     def _kinds(self, pointer: str, node: Node, known: dict[str, frozenset[str]]) -> frozenset[str]:
         if pointer in known:
             return known[pointer]
-        known[pointer] = TYPES  # what a node inside itself is taken for; also keeps shared refs from being walked 2^n times
         kinds = TYPES
         for at, part in self.together(pointer, node).items():
             if isinstance(part, bool):

@@ -61,9 +61,9 @@ RETRIED = [
     (error(429, "rate_limit_error"), True, False, None),
     (error(408, "timeout_error"), True, False, None),
     (error(409, "conflict_error"), True, False, None),
-    (error(500, "api_error"), True, True, None),
-    (error(502, "api_error"), True, True, None),
-    (Canned(503, b"<html>Service Unavailable</html>"), True, True, None),
+    (error(500, "api_error"), True, False, None),
+    (error(502, "api_error"), True, False, None),
+    (Canned(503, b"<html>Service Unavailable</html>"), True, False, None),
     (error(504, "timeout_error"), True, True, None),
     (error(529, "overloaded_error"), True, False, None),
     (error(529, "overloaded_error", retry_after="7"), True, False, 7.0),
@@ -79,6 +79,11 @@ def test_trouble_that_passes_is_retried(canned: Canned, counts: bool, billed: bo
     assert verdict.retry is not None
     assert (verdict.stop, verdict.status, verdict.counts, verdict.billed) == (None, Status.FAILED, counts, billed)
     assert verdict.wait_s == wait_s
+
+
+def test_a_server_error_that_comes_late_may_have_been_billed() -> None:
+    late = Response(500, {}, error(500, "api_error").body, latency_s=45.0)
+    assert failed(late, LONGEST_WAIT_S).billed
 
 
 def test_a_message_says_what_the_server_said_and_what_to_do() -> None:

@@ -106,6 +106,11 @@ def test_an_object_without_additional_properties_is_closed_and_that_is_said() ->
     assert moved == ("/properties/x: additionalProperties (the API form admits declared properties only)",)
 
 
+def test_an_object_closed_by_unevaluated_properties_is_closed() -> None:
+    node = {"type": "object", "properties": {"a": {"type": "string"}}}
+    assert carried({**node, "unevaluatedProperties": False}) == ({**node, "additionalProperties": False}, ())
+
+
 def test_oneof_becomes_anyof_and_that_is_said() -> None:
     assert carried({"oneOf": [{"type": "string"}, {"type": "null"}]}) == (
         {"anyOf": [{"type": "string"}, {"type": "null"}]},
