@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from pipeline.call.caller import Caller
@@ -57,8 +58,9 @@ Emit = Callable[[Row, Outcome, Prompt | None], None]
 """Takes a row's outcome and the first prompt about it (None where it made none)."""
 
 
-async def analyse(rows: Iterator[Row], stages: Stages, emit: Emit, halt: asyncio.Event) -> None:
-    """Drives every row to its outcome, given to `emit` in order of completion.
+async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: asyncio.Event) -> None:
+    """Drives every row to its outcome, given to `emit` in order of completion. A None among the rows lets others run: whoever
+    has long work to do between two rows gives one now and then.
 
     `halt` stops the taking of rows; those in flight still end. Rows that the run could not finish get no outcome: they are
     pending. Raises what the caller raises when the account or the service stops the run, after the last emit.
@@ -67,7 +69,7 @@ async def analyse(rows: Iterator[Row], stages: Stages, emit: Emit, halt: asyncio
     waiting: deque[Prompt] = deque()
     moved = asyncio.Event()
 
-    async def prompts() -> AsyncIterator[Prompt]:
+    async def prompts() -> AsyncGenerator[Prompt]:
         """Re-asks first, then new rows; ends when nothing is open any more."""
         unasked = 0
         more = True
@@ -75,13 +77,19 @@ async def analyse(rows: Iterator[Row], stages: Stages, emit: Emit, halt: asyncio
             if waiting:
                 yield waiting.popleft()
                 continue
-            row = next(rows, None) if more else None
-            if row is None:
-                more = False
+            if not more:
                 if not opened:
                     return
                 moved.clear()
                 await moved.wait()
+                continue
+            try:
+                row = next(rows)
+            except StopIteration:
+                more = False
+                continue
+            if row is None:
+                await asyncio.sleep(0)
                 continue
             prompt = stages.prompt(row)
             if isinstance(prompt, Unaskable):
@@ -93,21 +101,22 @@ async def analyse(rows: Iterator[Row], stages: Stages, emit: Emit, halt: asyncio
             opened[row.position] = _Open(row, prompt)
             yield prompt
 
-    async for prompt, result in stages.caller.replies(prompts()):
-        state = opened[prompt.position]
-        if isinstance(result, Reply):
-            state.add(result, stages.price(result))
-            verdict = stages.judge(result)
-            if isinstance(verdict, Rejection) and verdict.complaint is not None and prompt.ask < stages.asks:
-                stages.tell(AskedAgain(prompt.key, prompt.ask + 1, verdict.error))
-                waiting.append(again(prompt, result, verdict.complaint))
-                moved.set()
-                continue
-            emit(state.row, _judged(prompt, result, verdict, state), state.first)
-        elif result.status is not Status.PENDING:
-            emit(state.row, _failed(prompt, result, state), state.first)
-        del opened[prompt.position]
-        moved.set()
+    async with aclosing(prompts()) as asked, aclosing(stages.caller.replies(asked)) as replies:
+        async for prompt, result in replies:
+            state = opened[prompt.position]
+            if isinstance(result, Reply):
+                state.add(result, stages.price(result))
+                verdict = stages.judge(result)
+                if isinstance(verdict, Rejection) and verdict.complaint is not None and prompt.ask < stages.asks:
+                    stages.tell(AskedAgain(prompt.key, prompt.ask + 1, verdict.error))
+                    waiting.append(again(prompt, result, verdict.complaint))
+                    moved.set()
+                    continue
+                emit(state.row, _judged(prompt, result, verdict, state), state.first)
+            elif result.status is not Status.PENDING:
+                emit(state.row, _failed(prompt, result, state), state.first)
+            del opened[prompt.position]
+            moved.set()
 
 
 def _judged(prompt: Prompt, reply: Reply, verdict: Answer | Rejection, state: _Open) -> Outcome:

@@ -191,7 +191,8 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has its way
+            signal.signal(number, _terminate)
     sys.exit(exit_code())
 
 
@@ -238,4 +239,6 @@ def exit_code(arguments: list[str] | None = None) -> int:
 
 
 def _say(what: str, todo: str) -> None:
-    print(f"pipeline: {what}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201
+    from pipeline.show.log import redact
+
+    print(redact(f"pipeline: {what}\nwhat to do: {todo}"), file=sys.stderr)  # noqa: T201

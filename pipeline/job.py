@@ -12,7 +12,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,22 +24,25 @@ from pipeline.call.caller import Transport
 from pipeline.call.online import Limits, Online
 from pipeline.call.wire import Shape
 from pipeline.engine import local
-from pipeline.errors import ConfigInvalid, PipelineError, StorageFailed
+from pipeline.engine.local import Interrupted
+from pipeline.errors import ConfigInvalid, InputUnreadable, PipelineError, StorageFailed
 from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
 from pipeline.measure.answers import Answers
 from pipeline.measure.gold import Agreed, Agreement
 from pipeline.measure.summary import Summary, Tally, within
-from pipeline.read.fingerprint import fingerprint
+from pipeline.read.fingerprint import Fingerprint, fingerprint
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import Source
 from pipeline.records import JSON, Answer, Outcome, Prompt, Rejection, Reply, Row, Status
 from pipeline.render.prompt import Unaskable
-from pipeline.write.journal import Journal
+from pipeline.write.journal import ROWS, Journal
 from pipeline.write.rundir import RunFolder, locked
 from pipeline.write.table import publish
 from pipeline.write.table_columns import Columns, Piece
 
+REQUEST = "request"
+"""The part that stands for all of a request, with what this program puts into it."""
 SETTLED = "settled"
 """Journal note: input and request of the last run that saw every row. While both are the same, an outcome is done by its
 position alone; otherwise each row's request key decides."""
@@ -67,8 +70,9 @@ class Work:
     """The job in plain values, for job.json."""
     parts: Mapping[str, str]
     """Config key → digest of what it brings into every request: what may not change unnoticed."""
-    transport: Callable[[], Transport]
-    """Called once, inside the event loop."""
+    connect: Callable[[], AbstractContextManager[Callable[[], Transport]]]
+    """Entered only when there is something to ask: starts what must run beside the job, gives what makes the transport.
+    That in turn is called once, inside the event loop."""
     limits: Limits
     asks: int
     max_failed: int | str
@@ -96,11 +100,12 @@ def run(work: Work, *, retry: frozenset[Status], accept_change: bool, tell: List
     started_at = time.time()
     work.folder.create()
     with locked(work.folder.lock, f"the run folder {work.folder.path}"):
-        total = count(work.source, work.key, work.needs)
+        seen = fingerprint(work.source.files)
+        totals = count(work.source, work.key, work.needs)
         with Journal(work.folder.journal) as journal:
             _refuse_change(work, journal, accept_change)
             work.folder.write_json(work.folder.job, work.described)
-            execution = Execution(work, journal, total, started_at, tell, tick)
+            execution = Execution(work, journal, Input(seen, totals), started_at, tell, tick)
             try:
                 return execution.run(retry)
             except PipelineError as error:
@@ -115,6 +120,8 @@ def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
     if not isinstance(parts, dict) or accept_change:
         return
     changed = sorted(name for name in {*parts, *work.parts} if parts.get(name) != work.parts.get(name))
+    # The whole request changes with any part of it; alone, it is this program that asks differently.
+    changed = [name for name in changed if name != REQUEST] or changed
     replies, cost_usd = journal.paid()
     if not changed or not replies:
         return
@@ -125,42 +132,46 @@ def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The corpus as this run found it."""
+
+    seen: Fingerprint
+    rows: Sequence[int]
+    """Of each file."""
+
+
 class Execution:
     """One execution under the lock."""
 
     def __init__(
-        self, work: Work, journal: Journal, total: int, started_at: float, tell: Listener, tick: Callable[[], None]
+        self, work: Work, journal: Journal, found: Input, started_at: float, tell: Listener, tick: Callable[[], None]
     ) -> None:
         self._work = work
         self._journal = journal
-        self._total = total
+        self._input = found
         self._started_at = started_at
         self._listener = tell
         self._tick = tick
         self._tally = Tally()
         self._online: Online | None = None
+        self._stale: dict[int, Status] = {}
+        """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
 
     def run(self, retry: frozenset[Status]) -> Result:
         state = self._state()
         trusted = self._journal.noted(SETTLED) == state
-        self._journal.note("rows", str(self._total))
-        self._tell(Planned(self._total))
-        interrupted = None
-        asked = self._unanswered(retry | {Status.IN_DOUBT}, trusted)
-        first = next(asked, None)
-        if first is not None:  # else nothing is sent, and neither the loop nor the client is needed
-            interrupted = local.run(
-                lambda halt: self._drive(chain([first], asked), halt),
-                drain_s=self._work.drain_s,
-                tell=self._tell,
-                tick=self._ticked,
-            )
-            self._ticked()
+        if not trusted:  # until this run has seen every row, no position can be trusted, whatever stops it
+            self._journal.note(SETTLED, "")
+        self._journal.note(ROWS, json.dumps(self._input.rows))
+        self._tell(Planned(sum(self._input.rows)))
+        interrupted = self._ask(retry | {Status.IN_DOUBT}, trusted)
         self._journal.flush()
         if interrupted is not None:
             reason = f"interrupted by {interrupted.signal.name}"
             return Result(self.write_summary(interrupted.exit_code, reason), {}, (), None)
         # Beyond this line every row has an outcome under the present request.
+        self._refuse_changed_input()
         self._journal.note(SETTLED, state)
         return self._publish()
 
@@ -169,15 +180,41 @@ class Execution:
         with suppress(StorageFailed):  # if that is what ended the run, what is durable still counts
             self._journal.flush()
         self._tally.recount()  # a table that was being written when the run stopped does not stand
-        counts = self._journal.counts()
+        counts = self._journal.counts(self._input.rows)
+        counts.subtract(self._stale.values())
         for status, number in counts.items():
             self._tally.stands(status, False, number)
-        self._tally.stands(Status.PENDING, False, max(0, self._total - sum(counts.values())))
+        self._tally.stands(Status.PENDING, False, sum(self._input.rows) - counts.total())
         return self._file(self._summary(exit_code, reason))
 
-    async def _drive(self, asked: Iterator[Row], halt: asyncio.Event) -> None:
+    def _ask(self, again: frozenset[Status], trusted: bool) -> Interrupted | None:
+        """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
+        asked = self._unanswered(again, trusted)
+        first = next((row for row in asked if row is not None), None)
+        if first is None:
+            return None
+        with self._work.connect() as transport:
+            interrupted = local.run(
+                lambda halt: self._drive(transport, chain([first], asked), halt),
+                drain_s=self._work.drain_s,
+                tell=self._tell,
+                tick=self._ticked,
+            )
+            self._ticked()
+        return interrupted
+
+    def _refuse_changed_input(self) -> None:
+        """Raises InputUnreadable when a file is not what it was when the run began: rows and answers may not fit any more."""
+        changes = fingerprint(self._work.source.files).changes(self._input.seen)
+        if changes:
+            raise InputUnreadable(
+                f"the input changed while it was read: {'; '.join(changes)}",
+                todo="run the same command again: what has not changed is not asked again",
+            )
+
+    async def _drive(self, connect: Callable[[], Transport], asked: Iterator[Row | None], halt: asyncio.Event) -> None:
         work = self._work
-        transport = work.transport()
+        transport = connect()
         try:
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
             stages = Stages(work.prompt, self._online, work.judge, work.price, work.asks, self._tell)
@@ -185,21 +222,27 @@ class Execution:
         finally:
             await transport.close()
 
-    def _unanswered(self, again: frozenset[Status], trusted: bool) -> Iterator[Row]:
-        """The rows to ask about: those without an outcome, with one that is to be tried again, or whose request changed."""
+    def _unanswered(self, again: frozenset[Status], trusted: bool) -> Iterator[Row | None]:
+        """The rows to ask about: those without an outcome, with one that is to be tried again or was being tried again, or
+        whose request changed. A None after each batch, which may have been long and brought no row."""
         work = self._work
         columns = list(dict.fromkeys([*work.needs, *([work.key] if work.key is not None else [])]))
+        left_open = {position for position, _ in self._journal.opened}
         for batch in work.source.batches(columns):
             known = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
             kept = 0
             for row in rows(batch, work.needs, work.key):
                 had = known.get(row.position)
-                if had is not None and had[1] not in again and (trusted or had[0] == self._key(row)):
-                    kept += 1
-                else:
-                    yield row
+                if had is not None:
+                    ended = had[1] not in again and row.position not in left_open
+                    if ended and (trusted or had[0] == self._key(row)):
+                        kept += 1
+                        continue
+                    self._stale[row.position] = had[1]
+                yield row
             if kept:
                 self._tell(Kept(kept))
+            yield None
 
     def _key(self, row: Row) -> bytes | None:
         prompt = self._work.prompt(row)
@@ -207,6 +250,7 @@ class Execution:
 
     def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
         self._journal.ended(outcome, self._work.shape.key(prompt) if prompt is not None else None)
+        self._stale.pop(row.position, None)
         self._tally.ended(outcome)
         self._tell(RowEnded(row.key, outcome))
 
@@ -226,6 +270,7 @@ class Execution:
                 agreement.add(values, answer if outcome.status.answered else None)
 
         def seal() -> str:
+            self._refuse_changed_input()
             summary = self._summary(0, "every row has an answer")
             if not within(work.max_failed, summary.unanswered, summary.rows):
                 summary = self._summary(1, f"{summary.unanswered:,} of {summary.rows:,} rows have no answer")
@@ -252,8 +297,8 @@ class Execution:
 
     def _state(self) -> str:
         """Input and request in one line: equal only while both are unchanged."""
-        seen = {"input": fingerprint(self._work.source.files).as_json(), "parts": dict(sorted(self._work.parts.items()))}
-        return json.dumps(seen, sort_keys=True)
+        state = {"input": self._input.seen.as_json(), "rows": self._input.rows, "parts": self._work.parts}
+        return json.dumps(state, sort_keys=True, default=dict)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):

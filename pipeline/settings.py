@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 from annotated_types import Ge, Gt, MinLen, Predicate, doc
 
 
-def _is_endpoint(text: str) -> bool:
+def is_endpoint(text: str) -> bool:
+    """`local`, https anywhere, or plain http on this machine: documents and key never travel in the open. No password in it,
+    since an endpoint is shown and logged."""
     if text == "local":
         return True
     if not text.isprintable() or " " in text:
@@ -29,10 +31,10 @@ def _is_endpoint(text: str) -> bool:
         return False
     if not host or "@" in url.netloc or url.query or url.fragment:
         return False
-    return url.scheme == "https" or (url.scheme == "http" and _is_loopback(host))
+    return url.scheme == "https" or (url.scheme == "http" and is_loopback(host))
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -55,7 +57,7 @@ Name = Annotated[
 ]
 Columns = Annotated[tuple[str, ...], Predicate(_each_once), doc("a list of column names, each once")]
 Endpoint = Annotated[
-    str, Predicate(_is_endpoint), doc("local, an https:// URL without a password, or an http:// URL of this machine")
+    str, Predicate(is_endpoint), doc("local, an https:// URL without a password, or an http:// URL of this machine")
 ]
 Share = Annotated[str, Predicate(_is_share), doc('a share of the rows such as "1%"')]
 Table = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 
 import pytest
 
@@ -38,7 +38,7 @@ class Table:
         self.stop_after = stop_after
         self.asked: list[Prompt] = []
 
-    async def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncIterator[tuple[Prompt, Reply | Failure]]:
+    async def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncGenerator[tuple[Prompt, Reply | Failure]]:
         async for one in prompts:
             self.asked.append(one)
             if self.stop_after is not None and len(self.asked) >= self.stop_after:

@@ -110,6 +110,100 @@ def test_an_edited_row_costs_itself_and_a_deleted_one_leaves(job: JobFolder, api
     answers_are_on_their_rows(job)
 
 
+def test_an_edit_seen_only_in_part_is_still_an_edit(job: JobFolder, api: Api) -> None:
+    """`--limit` sees five of forty edited rows; the other answers must not stand for the new texts."""
+    job.run()
+    job.input([f"good edit {number}" for number in range(40)])
+    assert job.run("--limit", "5").summary["requests"] == 5
+    assert job.run().summary["requests"] == 35
+    answers_are_on_their_rows(job)
+
+
+def test_a_run_over_another_input_that_was_stopped_leaves_no_wrong_answers(job: JobFolder, api: Api) -> None:
+    job.run()
+    (job.path / "other.csv").write_text("id,text\n" + "".join(f"o{number},good other {number}\n" for number in range(40)))
+    count = 0
+
+    def half(asked: Asked) -> Canned:
+        nonlocal count
+        count += 1
+        return right(asked) if count <= 20 else error(401, "authentication_error")
+
+    api.script = half
+    stopped = job.run("--input", "other.csv")
+    assert stopped.code == 77
+    assert stopped.summary["pending"] > 0
+    api.script = right
+    assert job.run().code == 0
+    answers_are_on_their_rows(job)
+
+
+def test_an_input_that_changes_during_the_run_is_told_and_nothing_wrong_is_published(tmp_path: Path) -> None:
+    jobs: list[JobFolder] = []
+
+    def script(asked: Asked) -> Canned:
+        jobs[0].input([f"good edit {number}" for number in range(40)])
+        return right(asked)
+
+    with serving(script) as api:
+        jobs.append(JobFolder(tmp_path / "job", TEXTS, api.url))
+        job = jobs[0]
+        ended = job.run()
+        assert ended.code == 65
+        assert "in.csv" in ended.err
+        assert not (job.path / "out" / "out.parquet").exists()
+        api.script = right
+        assert job.run().code == 0
+        answers_are_on_their_rows(job)
+
+
+def test_a_rehearsal_never_stands_for_the_real_thing(job: JobFolder) -> None:
+    """The same model name, first answered by the embedded rehearsal, then by another server."""
+    real = job.config["call"]["base_url"]
+    job.configure(call={"base_url": "local"})
+    assert job.run().code == 0
+    job.configure(call={"base_url": real})
+    refused = job.run()
+    assert refused.code == 78
+    assert "call.base_url" in refused.err
+    assert job.run("--accept-change").summary["requests"] == 40
+    answers_are_on_their_rows(job)
+
+
+def test_a_row_in_doubt_is_asked_again_and_each_repeat_is_counted(tmp_path: Path) -> None:
+    with serving(lambda _: Canned(200, b"<html>")) as api:
+        job = JobFolder(tmp_path / "job", ["good"], api.url)
+        first, second = job.run(), job.run()
+        assert (first.code, first.summary["in_doubt"], first.summary["possible_double_charges"]) == (1, 1, 1)
+        assert second.summary["possible_double_charges"] == 2
+        assert len(api.asked) == 4
+        api.script = right
+        assert job.run().code == 0
+        assert job.run().summary["requests"] == 0
+
+
+def test_no_password_in_a_url_is_shown(job: JobFolder) -> None:
+    del job.config["call"]["base_url"]
+    job.configure()
+    ended = job.run(environment={"ANTHROPIC_BASE_URL": "http://user:hunter2@127.0.0.1:1"})
+    assert ended.code == 78
+    assert "hunter2" not in ended.out + ended.err
+
+
+def test_a_key_that_is_echoed_in_errors_is_in_no_file(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Canned:
+        status = 400 if "poison" in asked.text else 401
+        return error(status, "invalid_request_error", f"what is {asked.headers['authorization']}?")
+
+    with serving(script) as api:
+        job = JobFolder(tmp_path / "job", ["poison", "more"], api.url)
+        ended = job.run()
+    assert ended.code == 77
+    assert "CANARY" not in ended.out + ended.err
+    for path in job.path.rglob("*"):
+        assert not path.is_file() or b"CANARY" not in path.read_bytes(), path
+
+
 def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_paid_twice_but_what_was_in_flight(tmp_path: Path) -> None:
     seen = threading.Event()
     count = 0

@@ -5,7 +5,7 @@ Values here are plain: `Response` and `Broken` are all that the network says, wi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,4 +67,4 @@ class Caller(Protocol):
     as Failure with status PENDING.
     """
 
-    def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncIterator[tuple[Prompt, Reply | Failure]]: ...
+    def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncGenerator[tuple[Prompt, Reply | Failure]]: ...

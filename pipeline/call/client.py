@@ -6,6 +6,7 @@ go along), and the transport is aiohttp: at 1,000 in flight it costs a fifth of 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -26,16 +27,18 @@ from pipeline.errors import AccountRefused
 
 CONNECT_S = 30.0
 """The SDK's 5 s bite when hundreds of connections open at once on a busy loop."""
-KEPT_HEADERS = ("request-id", "retry-after", "retry-after-ms", "x-should-retry", "content-type")
+KEPT_HEADERS = ("request-id", "retry-after", "retry-after-ms")
 
 
 class Client:
     """A Transport over the Anthropic SDK. Made inside the event loop that uses it; closed by `close`.
 
     `api_key` None leaves the credentials to the SDK (environment, profiles). Raises AccountRefused when there are none.
+    `timeout_s` bounds a whole request; of a stream, each silence in it. `proxied`: whether the proxies of the environment
+    are used; for a server on this machine they would only carry documents away.
     """
 
-    def __init__(self, *, base_url: str | None, api_key: str | None, timeout_s: float, connections: int) -> None:
+    def __init__(self, *, base_url: str, api_key: str | None, timeout_s: float, connections: int, proxied: bool) -> None:
         # aiohttp takes None for its own default of 100: limits are always explicit.
         limits = httpx2.Limits(
             max_connections=connections + 64, max_keepalive_connections=connections + 64, keepalive_expiry=60
@@ -47,29 +50,37 @@ class Client:
                 api_key=api_key,
                 max_retries=0,
                 timeout=timeout,
-                http_client=DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False),
+                http_client=DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, trust_env=proxied),
             )
         except (AnthropicError, ValueError) as error:
             raise AccountRefused(f"no usable credentials: {error}") from None
         if self._sdk.api_key is None and self._sdk.auth_token is None and self._sdk.credentials is None:
             raise AccountRefused("no credentials: ANTHROPIC_API_KEY is not set", todo="set ANTHROPIC_API_KEY, then run again")
+        self._secrets = [secret for secret in (self._sdk.api_key, self._sdk.auth_token) if secret]
+        if any(not secret.isprintable() or " " in secret for secret in self._secrets):
+            raise AccountRefused("the API key holds a space, a line end or another character that no key has")
+        self._timeout_s = timeout_s
 
     async def send(self, body: Mapping[str, Any]) -> Response | Broken:
-        """One POST /v1/messages. A response of any status is a Response; everything else is Broken."""
+        """One POST /v1/messages. A response of any status is a Response; everything else is Broken.
+
+        What an error says comes without the key: a gateway may echo it, and errors end up in files.
+        """
         started = time.monotonic()
         try:
             if body.get("stream"):
                 return await self._stream(body, started)
-            raw = await self._sdk.messages.with_raw_response.create(**body)
-            return Response(raw.status_code, _kept(raw.headers), await raw.read(), time.monotonic() - started)
+            async with asyncio.timeout(self._timeout_s + CONNECT_S):
+                raw = await self._sdk.messages.with_raw_response.create(**body)
+                return Response(raw.status_code, _kept(raw.headers), await raw.read(), time.monotonic() - started)
         except APIStatusError as error:
             status = error.status_code
-            content = error.response.content if status != 200 else _error_body(error)
-            return Response(status, _kept(error.response.headers), content, time.monotonic() - started)
+            content = error.response.content if status != 200 else orjson.dumps(error.body)
+            return Response(status, _kept(error.response.headers), self._redacted(content), time.monotonic() - started)
         except APIConnectionError as error:
-            return _broken(error.__cause__ or error, time.monotonic() - started)
-        except httpx2.TransportError as error:
-            return _broken(error, time.monotonic() - started)
+            return self._broken(error.__cause__ or error, time.monotonic() - started)
+        except (httpx2.TransportError, TimeoutError) as error:
+            return self._broken(error, time.monotonic() - started)
 
     async def _stream(self, body: Mapping[str, Any], started: float) -> Response:
         """The same Response by streaming: the SDK gathers the events into one message.
@@ -86,6 +97,14 @@ class Client:
             content = message.model_dump_json(exclude_unset=True).encode()
             return Response(200, _kept(stream.response.headers), content, time.monotonic() - started)
 
+    def _redacted(self, content: bytes) -> bytes:
+        for secret in self._secrets:
+            content = content.replace(secret.encode(), b"[redacted]")
+        return content
+
+    def _broken(self, error: BaseException, latency_s: float) -> Broken:
+        return Broken(not _never_left(error), self._redacted(_words(error).encode()).decode("utf-8", "replace"), latency_s)
+
     async def close(self) -> None:
         await self._sdk.close()
 
@@ -98,18 +117,17 @@ def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _error_body(error: APIStatusError) -> bytes:
-    """An error event inside a 200 stream: its own JSON, which tells the type."""
-    return orjson.dumps(error.body)
+def _never_left(error: BaseException) -> bool:
+    """Whether the request is known not to have left this machine, and so cannot be billed.
 
-
-def _broken(error: BaseException, latency_s: float) -> Broken:
-    """Whether the request may have left. The transport calls every lost connection a ConnectError, also one that was reset
-    after the request was out (seen with SDK 2.12, aiohttp 3.14); only aiohttp's own class of error tells them apart."""
+    The transport calls every lost connection a ConnectError, also one that was reset after the request was out (seen with
+    SDK 2.12, aiohttp 3.14); only aiohttp's own class of error tells them apart. A ValueError or TypeError is about the
+    request's own form.
+    """
+    if isinstance(error, (httpx2.ConnectTimeout, httpx2.PoolTimeout, ValueError, TypeError)):
+        return True
     lost = isinstance(error, (httpx2.ConnectError, httpx2.ProxyError))
-    never_connected = lost and isinstance(error.__cause__, aiohttp.ClientConnectorError)
-    never_left = never_connected or isinstance(error, (httpx2.ConnectTimeout, httpx2.PoolTimeout))
-    return Broken(not never_left, _words(error), latency_s)
+    return lost and isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 
 def _words(error: BaseException) -> str:

@@ -8,7 +8,7 @@ that memory stays bounded, at most twice as many asks are open as may be out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from pipeline.call.caller import Broken, Ledger, Transport
@@ -49,9 +49,9 @@ class Online:
     """HTTP requests sent so far."""
     _stop: PipelineError | None = field(default=None, init=False)
     _not_before: float = field(default=0.0, init=False)
-    """Loop time before which nobody sends: one `retry-after` stops all workers."""
+    """Loop time before which nobody sends: one `retry-after` stops all, those that hold a place already too."""
 
-    async def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncIterator[tuple[Prompt, Reply | Failure]]:
+    async def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncGenerator[tuple[Prompt, Reply | Failure]]:
         done: asyncio.Queue[tuple[Prompt, Reply | Failure] | BaseException | None] = asyncio.Queue()
         tasks: set[asyncio.Task[None]] = set()
         pump = asyncio.create_task(self._pump(prompts, tasks, done))
@@ -85,6 +85,7 @@ class Online:
             finally:
                 room.release()
 
+        upstream: Exception | None = None
         try:
             canary = True
             async for prompt in prompts:
@@ -99,11 +100,11 @@ class Online:
                         self.tell(Notice(f"the first ask is through; now up to {self.limits.concurrency} at once"))
                 if self.halt.is_set():
                     break
-            while tasks:
-                await asyncio.wait(tasks)
         except Exception as error:  # noqa: BLE001 the prompts come from upstream; their errors go downstream
-            done.put_nowait(error)
-        done.put_nowait(None)
+            upstream = error
+        while tasks:  # what is out is paid for: it is given in any case
+            await asyncio.wait(tasks)
+        done.put_nowait(upstream)
 
     async def _ask(self, prompt: Prompt, places: asyncio.Semaphore) -> Reply | Failure:
         """One ask to its end: a reply already paid for, or attempts until one brings a reply or none may be made."""
@@ -114,8 +115,8 @@ class Online:
             reply = self._read(left.body, left.request_id, left.latency_s, left.at, sent)
             if isinstance(reply, Reply):
                 return reply
-        if left is not None and left.in_doubt:
-            self.tell(InDoubt(prompt.key))
+        if left is not None and (left.in_doubt or left.body is not None):
+            self.tell(InDoubt(prompt.key))  # lost, or filed and not readable as a reply: either way perhaps paid
         patience = Patience(self.limits.attempts, self.limits.longest_wait_s, self.random)
 
         def before_wait(number: int, attempt: Attempt) -> None:
@@ -126,8 +127,8 @@ class Online:
         try:
             async for attempt in attempts(self.halt, before_wait):
                 with attempt:
-                    await self._gate()
                     async with places:
+                        await self._gate()
                         if self.halt.is_set():
                             raise Halted
                         self.in_flight += 1

@@ -16,6 +16,8 @@ from pipeline.call.classify import Backoff, Verdict
 
 JITTER = 0.1
 """A wait that the server named is lengthened by up to this share, so that workers do not come back all at once."""
+SHORT_S = 1.0
+"""A server that limits and names less than this has not said when it will take more."""
 
 
 class Halted(Exception):
@@ -42,6 +44,7 @@ class Patience:
     random: Callable[[], float]
     counted: int = 0
     ambiguous: int = 0
+    limited: int = 0
     limited_s: float = 0.0
 
     def after(self, verdict: Verdict) -> float | None:
@@ -59,6 +62,9 @@ class Patience:
             return self.random() * _ceiling_s(verdict.retry, max(self.counted, 1))
         wait_s = verdict.wait_s * (1 + JITTER * self.random())
         if not verdict.counts:
+            self.limited += 1
+            if verdict.wait_s < SHORT_S:  # taken at its word, it would be a storm without end
+                wait_s = max(wait_s, _ceiling_s(verdict.retry, self.limited) * (1 + self.random()) / 2)
             self.limited_s += wait_s
             if self.limited_s > self.longest_wait_s:
                 return None

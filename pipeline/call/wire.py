@@ -5,15 +5,19 @@ Shapes: platform.claude.com/docs/en/api/messages, version 2026-10-21, read 2026-
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from hashlib import blake2b
-
-import orjson
 
 from pipeline.call.form import API_VERSION, TOOL_NAME, Form
 from pipeline.records import JSON, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
 
 KEY_BYTES = 16
+MOST_TOKENS = 2**40
+"""A count beyond this is no count; sums of such stay within 64 bits."""
+MOST_LEVELS = 100
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +48,21 @@ class Shape:
 
         BLAKE2b over `base` and the canonical JSON of the row's own turns.
         """
-        turns = orjson.dumps(_messages(prompt.turns, self.open_tool), option=orjson.OPT_SORT_KEYS)
-        return blake2b(self.base + turns, digest_size=KEY_BYTES).digest()
+        return blake2b(self.base + _canonical(_messages(prompt.turns, self.open_tool)), digest_size=KEY_BYTES).digest()
 
 
-def shape(constant: Constant, form: Form) -> Shape:
-    """The constant part of a run's requests, with the cache breakpoint on its last block."""
+def shape(constant: Constant, form: Form, asked: str = "api") -> Shape:
+    """The constant part of a run's requests, with the cache breakpoint on its last block.
+
+    `asked` is who answers: what a rehearsal made up must never stand for an answer of the API, so it is part of the key.
+    """
     fixed = _fixed(form)
     system: list[JSON] = [{"type": "text", "text": constant.system}] if constant.system else []
     messages = _messages(constant.examples if form.way != "tool" else _as_tool_calls(constant.examples), None)
     if system:
         fixed["system"] = system
-    said = {**fixed, "messages": messages, "endpoint": "/v1/messages", "version": API_VERSION}
-    base = blake2b(orjson.dumps(said, option=orjson.OPT_SORT_KEYS), digest_size=KEY_BYTES).digest()
+    said = {**fixed, "messages": messages, "endpoint": "/v1/messages", "version": API_VERSION, "asked": asked}
+    base = blake2b(_canonical(said), digest_size=KEY_BYTES).digest()
     # Neither of these changes an answer: they are no part of the key.
     content = _member(messages[-1], "content") if messages else system
     last = content[-1] if isinstance(content, list) and content else None
@@ -65,6 +71,11 @@ def shape(constant: Constant, form: Form) -> Shape:
     if form.stream:
         fixed["stream"] = True
     return Shape(form, fixed, messages, _open_tool(messages), base)
+
+
+def _canonical(value: JSON) -> bytes:
+    """Sorted keys, no spaces. The standard library's encoder: a schema may hold integers of any size."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _fixed(form: Form) -> dict[str, JSON]:
@@ -99,9 +110,9 @@ def _as_tool_calls(examples: tuple[Turn, ...]) -> tuple[Turn, ...]:
             "type": "tool_use",
             "id": f"toolu_example_{number}",
             "name": TOOL_NAME,
-            "input": orjson.loads(block.text),
+            "input": json.loads(block.text),
         }
-        turns.append(Turn("assistant", (Verbatim(orjson.dumps([call]).decode()),)))
+        turns.append(Turn("assistant", (Verbatim(json.dumps([call])),)))
     return tuple(turns)
 
 
@@ -117,7 +128,7 @@ def _messages(turns: tuple[Turn, ...], open_tool: str | None) -> list[JSON]:
             if isinstance(block, Text):
                 content.append({"type": "text", "text": block.text})
             else:
-                content.extend(orjson.loads(block.content))
+                content.extend(json.loads(block.content))
         message: JSON = {"role": turn.role, "content": content}
         messages.append(message)
         if turn.role == "assistant":
@@ -136,19 +147,27 @@ def _open_tool(messages: list[JSON]) -> str | None:
 
 
 def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at: float, attempts: int) -> Reply | Unreadable:
-    """A Reply from the body of a 200, or why it is none. Thinking blocks may come first: blocks are chosen by type."""
+    """A Reply from the body of a 200, or why it is none. Thinking blocks may come first: blocks are chosen by type.
+
+    The standard library reads it, not orjson: an answer may hold an integer beyond 64 bits, or half of a surrogate pair,
+    and what it means is decided in check/, not here.
+    """
     try:
-        message = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
+        message = json.loads(raw)
+    except (ValueError, RecursionError) as error:
         return Unreadable(f"the body of the 200 is not JSON ({error}); it begins with {raw[:60]!r}")
     if not isinstance(message, dict) or not isinstance(content := message.get("content"), list):
         return Unreadable("the body of the 200 is JSON but no message: it has no content")
+    if _deeper_than(content, MOST_LEVELS):
+        return Unreadable(
+            f"the reply is nested deeper than {MOST_LEVELS} levels: no answer is, and no encoder would take it back"
+        )
     usage = message.get("usage")
     if not isinstance(usage, dict) or not isinstance(message.get("stop_reason"), str):
         return Unreadable("the message has no usage or no stop_reason: it was cut, or a proxy changed it")
     return Reply(
         text=_answer_text(content, form),
-        content=orjson.dumps(content).decode(),
+        content=_LONE_SURROGATES.sub("\ufffd", json.dumps(content, ensure_ascii=False)),
         stop_reason=message["stop_reason"],
         model=_string(message.get("model")) or "",
         message_id=_string(message.get("id")) or "",
@@ -163,11 +182,25 @@ def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at
     )
 
 
+def _deeper_than(value: JSON, levels: int) -> bool:
+    layer: list[JSON] = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for node in layer
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not layer:
+            return False
+    return True
+
+
 def _answer_text(content: list[JSON], form: Form) -> str:
     if form.way == "tool":
         for block in content:
             if _member(block, "type") == "tool_use" and _member(block, "name") == TOOL_NAME:
-                return orjson.dumps(_member(block, "input")).decode()
+                return json.dumps(_member(block, "input"), ensure_ascii=False)
     texts = (_member(block, "text") for block in content if _member(block, "type") == "text")
     return "".join(text for text in texts if isinstance(text, str))
 
@@ -175,16 +208,15 @@ def _answer_text(content: list[JSON], form: Form) -> str:
 def _usage(usage: dict[str, JSON]) -> Usage:
     def count(name: str, within: JSON = usage) -> int:
         value = _member(within, name)
-        return value if isinstance(value, int) else 0
+        return value if type(value) is int and 0 <= value <= MOST_TOKENS else 0
 
-    written = usage.get("cache_creation")
-    one_hour = count("ephemeral_1h_input_tokens", written)
+    one_hour = count("ephemeral_1h_input_tokens", usage.get("cache_creation"))
     return Usage(
         input_tokens=count("input_tokens"),
         output_tokens=count("output_tokens"),
         cache_read_tokens=count("cache_read_input_tokens"),
         # The split is optional in the API: without it all writes count as 5-minute ones, the default ttl.
-        cache_write_5m_tokens=count("cache_creation_input_tokens") - one_hour,
+        cache_write_5m_tokens=max(0, count("cache_creation_input_tokens") - one_hour),
         cache_write_1h_tokens=one_hour,
         thinking_tokens=count("thinking_tokens", usage.get("output_tokens_details")),
     )

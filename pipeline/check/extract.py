@@ -18,7 +18,7 @@ _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$|```(?:json\w*)?", re.M | r
 _COULD_BE_JSON = re.compile(r"\{\s*[\"}]|\[\s*\{")
 """Checked first because a JSONDecodeError counts the lines before it, at every brace of a text."""
 _LIKE_AN_OBJECT = re.compile(r"\{\s*(?:['“‘]|[\w$-]+\s*[:=]|//|/\*|#)")
-_GOES_ON = re.compile(r"^\s*[,\"'“\]]|[\"'”]\s*:")
+_GOES_ON = re.compile(r"^\s*[,\]]|[\"“”]|'\s*[,:]")
 _BRACKET = re.compile(r"[{}\[\]]")
 # Only the place where a value ends is wanted: numbers of any length are let through for the strict parser to judge.
 _DECODER = json.JSONDecoder(parse_int=float)
@@ -136,7 +136,7 @@ def _balanced(text: str, start: int) -> int:
 
 
 def _end_of_broken(text: str, start: int) -> int:
-    """After the last brace, unless members follow it: then the last brace is missing and the text ends the object."""
+    """After the last brace, unless more of the object follows: then its own brace is missing and the text ends it."""
     fence = text.rfind("\n```", start)
     end = len(text) if fence < 0 else fence
     brace = text.rfind("}", start, end) + 1

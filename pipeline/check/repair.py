@@ -24,7 +24,9 @@ _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*(?:"|\Z)|//[^\n]*|#[^\n]*|/\*.*?(?:\*/|\Z)', re.DOTALL)
 _TOKEN = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?!\w)|\w+")
-_OPEN_STRING = re.compile(r"[:,\[{]\s*[\"'“]$")
+_OPEN_STRING = re.compile(r"(?:[:,\[{]\s*|(?<!\\)(?:\\\\)*\\)[\"'“]$")
+_SWALLOWED = re.compile(r"(?:^|[\"“”])\s*[,;:]\s*[\"“”{\[]|[\"“”]\s*[,;:]\s*$")
+"""Inside a string: the border between two values that were taken for one; their words are all there."""
 _PLAIN_INTEGER = re.compile(r"[-+]?(?:0|[1-9]\d*)")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?")
 _BAD_ESCAPE = re.compile(r"(?<!\\)(?:\\\\)*\\[^\"\\/bfnrtu]")
@@ -53,7 +55,10 @@ def _same_words(value: JSON, span: str) -> bool:
     """Whether the value says every word and number of the text, in order, and no other; comments may be left out."""
     if _BAD_ESCAPE.search(span) and _LETTER_ESCAPE.search(span):
         return False  # C:\Users\new: nobody knows whether \n was meant as a line break
-    said = _tokens("\n".join(_words(value)))
+    words = list(_words(value))
+    if any(_SWALLOWED.search(word) for word in words):
+        return False
+    said = _tokens("\n".join(words))
     return any(said == _tokens(_unescaped(text)) for text in (span, _without_comments(span)))
 
 

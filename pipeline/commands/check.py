@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from itertools import islice
 from pathlib import Path
-
-import orjson
 
 from pipeline.commands.wiring import Loaded, endpoint, loaded
 from pipeline.read.keys import count
@@ -22,7 +21,7 @@ SHOWN_CHARACTERS = 2_000
 def check(config: Path, overrides: list[str]) -> str:
     """What a run would do, as text for a person. Raises what a run would raise before its first request."""
     made = loaded(config, overrides)
-    total = count(made.source, made.job.input.key)
+    total = sum(count(made.source, made.job.input.key))
     lines = [f"{config}: in order", "", *_input(made, total), *_asking(made), *_output(made), *_first(made)]
     return "\n".join(lines)
 
@@ -74,7 +73,7 @@ def _first(made: Loaded) -> list[str]:
             lines += [_block(f"{turn.role} (example)", _words(turn)) for turn in asked.constant.examples]
             lines += [_block(turn.role, _words(turn)) for turn in asked.turns]
             if made.form.way != "prompt":
-                lines.append(_block(f"schema, {made.form.way} form", orjson.dumps(made.form.schema).decode()))
+                lines.append(_block(f"schema, {made.form.way} form", json.dumps(made.form.schema, ensure_ascii=False)))
     return lines
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.commands.wiring import Loaded, endpoint, loaded, work
 from pipeline.errors import PipelineError
 from pipeline.events import Event, Notice
@@ -72,7 +72,11 @@ def execute(config: Path, options: Options) -> int:
 
 
 def _answer(line: str) -> None:
-    print(line)  # noqa: T201 the one thing that --json prints
+    """The one thing that --json prints. Whoever read it may have gone: the run's exit code stands all the same."""
+    try:
+        print(line, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(made: Loaded, options: Options) -> Result:
@@ -81,14 +85,11 @@ def _run(made: Loaded, options: Options) -> Result:
         log = LogFile(made.folder.log)
         stack.callback(log.close)
         tell, tick = _listeners(stack, log, options)
-        if made.local:
-            tell(Notice(f"starting the embedded server ({served(made.job.model.name)})"))
-            base_url = stack.enter_context(running(made.job.model.name))
-        else:
-            base_url = endpoint(made.job, os.environ)
-        for sentence in (f"{made.job.model.name} at {base_url}, asked by {made.form.way}", *made.form.notes):
+        url = endpoint(made.job, os.environ)
+        where = f"the embedded server ({served(made.job.model.name)})" if made.local else url
+        for sentence in (f"{made.job.model.name} at {where}, asked by {made.form.way}", *made.form.notes):
             tell(Notice(sentence))
-        return run(work(made, base_url), retry=options.retry, accept_change=options.accept_change, tell=tell, tick=tick)
+        return run(work(made, url), retry=options.retry, accept_change=options.accept_change, tell=tell, tick=tick)
 
 
 def _listeners(stack: ExitStack, log: LogFile, options: Options) -> tuple[Callable[[Event], None], Callable[[], None]]:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from importlib import resources
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import orjson
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -27,10 +26,10 @@ from pipeline.call.form import Form, form
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
-from pipeline.commands.embedded import SMALL_MODEL, served
+from pipeline.commands.embedded import SMALL_MODEL, running, served
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
-from pipeline.job import Work
+from pipeline.job import REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
@@ -39,11 +38,12 @@ from pipeline.render.prompt import prompt
 from pipeline.render.template import Example, Templates, compiled, constant
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema, load
-from pipeline.settings import File, Job
+from pipeline.settings import File, Job, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
 
+LOCAL = "local"
 API = "https://api.anthropic.com"
 CONCURRENCY = 32
 """In flight where `call.concurrency` is auto."""
@@ -69,7 +69,7 @@ class Loaded:
 
     @property
     def local(self) -> bool:
-        return self.job.call.base_url == "local"
+        return self.job.call.base_url == LOCAL
 
 
 def read_job(config: Path, overrides: Sequence[str]) -> Job:
@@ -98,7 +98,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         templates=templates,
         constant=fixed,
         form=chosen,
-        shape=shape(fixed, chosen),
+        shape=shape(fixed, chosen, asked(job, os.environ)),
         prices=shipped_prices(),
         source=source,
         columns=columns,
@@ -107,10 +107,9 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     )
 
 
-def work(made: Loaded, base_url: str | None) -> Work:
-    """What a run takes. `base_url` None: where the settings and the environment say."""
+def work(made: Loaded, url: str) -> Work:
+    """What a run takes; `url` is its `endpoint`."""
     job = made.job
-    url = base_url or endpoint(job, os.environ)
     concurrency = job.call.concurrency
     if concurrency == "auto":
         concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
@@ -128,7 +127,7 @@ def work(made: Loaded, base_url: str | None) -> Work:
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        transport=transport(url, job.call.timeout_s, concurrency, os.environ),
+        connect=partial(connection, job, url, concurrency, os.environ),
         limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s),
         asks=job.check.asks,
         max_failed=job.run.max_failed,
@@ -153,34 +152,48 @@ def shipped_prices() -> Prices:
 
 
 def endpoint(job: Job, environment: Mapping[str, str]) -> str:
-    """Where requests go. ConfigInvalid for plain HTTP to any other machine: documents and key would travel in the open."""
-    url = job.call.base_url or environment.get("ANTHROPIC_BASE_URL") or API
-    said_by = "call.base_url" if job.call.base_url else "ANTHROPIC_BASE_URL"
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and loopback(url)):
-        return url
-    raise ConfigInvalid(f"{said_by}: {url!r} must be https; plain http is taken only for this machine (127.0.0.1, localhost)")
+    """Where requests go: `local`, or a URL. ConfigInvalid where ANTHROPIC_BASE_URL is none that is taken."""
+    if job.call.base_url is not None:
+        return job.call.base_url
+    url = environment.get("ANTHROPIC_BASE_URL") or API
+    if not is_endpoint(url) or url == LOCAL:
+        raise ConfigInvalid(
+            "ANTHROPIC_BASE_URL must be an https:// URL without a password, or an http:// URL of this machine",
+            todo="mend ANTHROPIC_BASE_URL, or set call.base_url",
+        )
+    return url
 
 
-def loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+def asked(job: Job, environment: Mapping[str, str]) -> str:
+    """Who answers, for the request key: answers of a rehearsal never stand for those of the API."""
+    url = endpoint(job, environment)
+    if url == LOCAL:
+        return f"local:{served(job.model.name)}"
+    return "loopback" if is_loopback(urlsplit(url).hostname or "") else "api"
 
 
-def transport(url: str, timeout_s: float, connections: int, environment: Mapping[str, str]) -> Callable[[], Transport]:
-    """Makes the client inside the event loop. A server on this machine needs no key, and never gets a real one unasked."""
-    keys = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
-    api_key = "local" if loopback(url) and not any(environment.get(name) for name in keys) else None
+@contextmanager
+def connection(job: Job, url: str, connections: int, environment: Mapping[str, str]) -> Iterator[Callable[[], Transport]]:
+    """Starts the embedded server where it is asked for; gives what makes the client inside the event loop.
 
-    def client() -> Transport:
-        from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
+    A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
+    """
+    here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
+    keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
+    with running(job.model.name) if url == LOCAL else nullcontext(url) as base_url:
 
-        return Client(base_url=url, api_key=api_key, timeout_s=timeout_s, connections=connections)
+        def client() -> Transport:
+            from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
 
-    return client
+            return Client(
+                base_url=base_url,
+                api_key="local" if here and not keyed else None,
+                timeout_s=job.call.timeout_s,
+                connections=connections,
+                proxied=not here,
+            )
+
+        yield client
 
 
 def parts(made: Loaded) -> dict[str, str]:
@@ -196,9 +209,11 @@ def parts(made: Loaded) -> dict[str, str]:
         "model.thinking": made.form.thinking,
         "model.effort": made.form.effort,
         "model.format": made.form.way,
+        "call.base_url": asked(job, os.environ),
+        REQUEST: made.shape.base.hex(),
     }
-    dumped = {name: orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for name, value in values.items()}
-    return {name: blake2b(text, digest_size=16).hexdigest() for name, text in dumped.items()}
+    dumped = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+    return {name: blake2b(text.encode(), digest_size=16).hexdigest() for name, text in dumped.items()}
 
 
 def described(made: Loaded) -> dict[str, JSON]:

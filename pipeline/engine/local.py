@@ -64,8 +64,9 @@ async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], No
         else:
             cut.set()
 
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number in SIGNALS:
+    # What was ignored when this process began, by nohup for example, stays ignored.
+    before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) is not signal.SIG_IGN}
+    for number in before:
         loop.add_signal_handler(number, hear, number)
     working = asyncio.ensure_future(work(halt))
     cutting = asyncio.ensure_future(cut.wait())
@@ -81,9 +82,9 @@ async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], No
         for task in (cutting, ticking):
             task.cancel()
         await asyncio.gather(cutting, ticking, return_exceptions=True)
-        for number in SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
-            signal.signal(number, before[number])
+            signal.signal(number, handler)
     return Interrupted(received[0]) if received else None
 
 

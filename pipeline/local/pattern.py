@@ -20,7 +20,7 @@ SHORTHANDS = {
     "W": "-",
     "S": string.ascii_lowercase,
 }
-CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v", "0": "\0"}
+CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "v": "\v"}
 ANY = string.ascii_letters + string.digits + " -_.,:;/+=@#é中"
 PROPERTIES = {"L": "abcxyzé", "Lu": "ABCXYZ", "Ll": "abcxyz", "N": "0123456789", "Nd": "0123456789", "P": ".,;:!?"}
 """Characters for the Unicode properties that people write most (`\\p{L}`, `\\p{Letter}` is not among them)."""
@@ -190,12 +190,7 @@ class _Maker:
     def _member(self) -> str:
         character = self._pattern[self._at]
         self._at += 1
-        if character != "\\":
-            return character
-        if self.more() and self._pattern[self._at] == "b":
-            self._at += 1
-            return "\b"
-        return self._escape()
+        return self._escape() if character == "\\" else character
 
     def _is_range(self) -> bool:
         return self._pattern[self._at : self._at + 1] == "-" and self._pattern[self._at + 1 : self._at + 2] not in (

@@ -17,10 +17,8 @@ def validator(schema: str) -> jsonschema_rs.Draft202012Validator | str:
         root.pop("$schema", None)
     try:
         return jsonschema_rs.Draft202012Validator(root, validate_formats=True, offline=True)
-    except jsonschema_rs.ValidationError as error:
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         return error.message
-    except (jsonschema_rs.ReferencingError, ValueError) as error:
-        return str(error)
 
 
 def is_valid(schema: str, value: object) -> bool:

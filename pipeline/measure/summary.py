@@ -1,7 +1,7 @@
 """Outcomes → the figures of one run: `summary.json`, the Parquet footer, `--json`.
 
 Counts of rows and statuses describe the table as it stands; requests, tokens, dollars and time belong to this execution
-alone, so that the sum over history.jsonl is what the job has cost.
+alone. (Only finished runs are in history.jsonl: the dollars of the table as it stands are the sum of its own `_cost_usd`.)
 """
 
 from __future__ import annotations

@@ -26,15 +26,18 @@ _MOST_COMPARED = 10_000
 _BATCH_ROWS = 8192
 
 
-def count(source: Source, key: str | None, columns: Sequence[str] = (), *, digest: Callable[[str], int] = hash) -> int:
-    """The number of rows, after a pass through all of them.
+def count(source: Source, key: str | None, columns: Sequence[str] = (), *, digest: Callable[[str], int] = hash) -> list[int]:
+    """The number of rows of each file, after a pass through all of them.
 
     Raises InputUnreadable when rows have no key (null or empty) or share one: how many, and the places of up to five;
     ConfigInvalid when there is no such column. `columns` are decoded along the way, so that a damaged page of a
     Parquet file is found now and not amid paid work. `digest` gives 64 signed bits.
     """
     if key is None:
-        return sum(batch.table.num_rows for batch in source.batches(columns, max_rows=_BATCH_ROWS))
+        counted = [0] * len(source.files)
+        for batch in source.batches(columns, max_rows=_BATCH_ROWS):
+            counted[batch.start >> FILE_SHIFT] += batch.table.num_rows
+        return counted
     require(source.schema, [key], "input.key")
     scan = _scan(source, key, columns, digest)
     faults = [*scan.nameless.faults(), *_shared(source, key, scan.hashes, digest)]
@@ -57,7 +60,7 @@ class _Nameless:
 
 @dataclass(slots=True)
 class _Scan:
-    rows: int = 0
+    rows: list[int]
     nameless: _Nameless = field(default_factory=_Nameless)
     hashes: array[int] = field(default_factory=lambda: array("q"))
 
@@ -71,10 +74,10 @@ class _Group:
 
 
 def _scan(source: Source, key: str, columns: Sequence[str], digest: Callable[[str], int]) -> _Scan:
-    scan = _Scan()
+    scan = _Scan([0] * len(source.files))
     for batch in source.batches([key, *columns], max_rows=_BATCH_ROWS):
         texts = _texts(batch, key)
-        scan.rows += len(texts)
+        scan.rows[batch.start >> FILE_SHIFT] += len(texts)
         for offset in (offset for offset, text in enumerate(texts) if text is None):
             scan.nameless.rows += 1
             if scan.nameless.rows <= _MOST_NAMED:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jinja2 import TemplateError
-
 from pipeline.records import Constant, Prompt, Reply, Row, Text, Turn, Verbatim
-from pipeline.render.template import Templates
+from pipeline.render.template import RENDERING, Templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +20,9 @@ def prompt(row: Row, templates: Templates, constant: Constant) -> Prompt | Unask
     if row.fault is not None:
         return Unaskable(row.fault)
     try:
-        text = templates.user.render(row.values)
+        text = templates.render(row.values)
     # What a template may do with odd values of a row; the template itself was compiled and tried before.
-    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+    except RENDERING as error:
         return Unaskable(f"prompt.user cannot be rendered for this row: {error}")
     if not text.strip():
         columns = ", ".join(sorted(templates.columns)) or "prompt.user"

@@ -6,11 +6,12 @@ trusted; row values are data and are never compiled. Autoescape is off: a prompt
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import orjson
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
+from jinja2.nodes import Const, Getitem, Name
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline.errors import ConfigInvalid
@@ -35,6 +36,13 @@ BUILT_IN_SYSTEM_BEFORE_TURNS = BUILT_IN_SYSTEM.split("{% if", maxsplit=1)[0]
 """Used where `prompt.system` is left out: examples come as turns of the conversation."""
 
 
+ROW = "row"
+"""In a user template, the row itself, for columns whose name is no variable: `{{ row["Review Text"] }}`."""
+
+RENDERING = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError, RecursionError)
+"""What rendering a template that compiled may raise, by the values it meets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One few-shot example: the columns of an input row and the answer to it."""
@@ -51,7 +59,8 @@ class Examples(list[Example]):
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    # The standard library's encoder: integers of any size.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _shown(value: object) -> object:
@@ -75,6 +84,10 @@ class Templates:
     states_examples: bool
     """Whether the system part shows the examples; if not, they are turns of the conversation."""
 
+    def render(self, values: Mapping[str, object]) -> str:
+        """The user turn of a row. Raises one of RENDERING."""
+        return self.user.render({ROW: values, **values})
+
 
 def compiled(system: str | None, user: str) -> Templates:
     """The templates, or ConfigInvalid naming template and line of every syntax error."""
@@ -82,9 +95,13 @@ def compiled(system: str | None, user: str) -> Templates:
     environment = _environment()
     faults: list[str] = []
     names: dict[str, set[str]] = {}
+    named: set[str] = set()
     for where, text in texts.items():
         try:
-            names[where] = meta.find_undeclared_variables(environment.parse(text))
+            tree = environment.parse(text)
+            names[where] = meta.find_undeclared_variables(tree)
+            if where == "prompt.user" and ROW in names[where]:
+                named |= {node.arg.value for node in tree.find_all(Getitem) if _of_row(node) and isinstance(node.arg, Const)}
         except TemplateSyntaxError as error:
             faults.append(f"{where}, line {error.lineno}: {error.message}")
     unknown = names.get("prompt.system", set()) - {"schema", "examples"}
@@ -98,25 +115,29 @@ def compiled(system: str | None, user: str) -> Templates:
     return Templates(
         system=environment.from_string(texts["prompt.system"]),
         user=environment.from_string(texts["prompt.user"]),
-        columns=frozenset(names["prompt.user"]),
+        columns=frozenset(names["prompt.user"] - {ROW} | named),
         states_schema="schema" in names["prompt.system"],
         states_examples="examples" in names["prompt.system"],
     )
 
 
+def _of_row(node: Getitem) -> bool:
+    return isinstance(node.node, Name) and node.node.name == ROW
+
+
 def constant(templates: Templates, schema: Schema, examples: Sequence[Example]) -> Constant:
     """The part of every prompt that no row changes. ConfigInvalid when a template fails on it."""
-    shown = orjson.dumps(schema.document, option=orjson.OPT_INDENT_2).decode()
+    shown = json.dumps(schema.document, indent=2, ensure_ascii=False)
     try:
         system = templates.system.render(schema=shown, examples=Examples(examples)).strip()
-    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+    except RENDERING as error:
         raise ConfigInvalid(f"prompt.system cannot be rendered: {error}") from error
     turns: list[Turn] = []
     if not templates.states_examples:
         for number, example in enumerate(examples, start=1):
             try:
-                asked = templates.user.render(example.input)
-            except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+                asked = templates.render(example.input)
+            except RENDERING as error:
                 raise ConfigInvalid(f"prompt.examples, example {number}: prompt.user cannot be rendered: {error}") from error
             turns.append(Turn("user", (Text(asked),)))
             turns.append(Turn("assistant", (Text(_json(example.answer)),)))

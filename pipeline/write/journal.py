@@ -16,24 +16,30 @@ is a range probe (33,000 against 5,000 records/s at 10^6 rows, measured 2026-11)
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from pipeline.errors import StorageFailed
-from pipeline.records import Outcome, Prompt, Recall, Status, Usage
+from pipeline.errors import Bug, PipelineError, StorageFailed
+from pipeline.records import FILE_SHIFT, Outcome, Prompt, Recall, Status, Usage
 
 VERSION = 1
+ROWS = "rows"
+"""Note: rows of each input file, as JSON."""
+KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup"
 GATHER = 500
 """Records a commit at most."""
 BACKLOG = 20_000
@@ -99,12 +105,12 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._queue: queue.Queue[_Write | None] = queue.Queue(BACKLOG)
-        self._failed: StorageFailed | None = None
+        self._failed: PipelineError | None = None
         self._reader = _connect(path)
         writer = _connect(path)
         self.opened: dict[tuple[int, int], Opened] = {
             (position, ask): Opened(key, attempts, bool(out), reply)
-            for position, ask, key, attempts, out, reply in self._reader.execute("SELECT * FROM open")
+            for position, ask, key, attempts, out, reply in self._read("SELECT * FROM open")
         }
         """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
         self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
@@ -127,7 +133,7 @@ class Journal:
         if left.reply is None:
             return Recall(left.attempts, left.out)
         statement = "SELECT body, request_id, latency_s, at FROM reply WHERE id = ?"
-        return Recall(left.attempts, False, *self._reader.execute(statement, (left.reply,)).fetchone())
+        return Recall(left.attempts, False, *self._read(statement, left.reply)[0])
 
     async def sent(self, prompt: Prompt, key: bytes) -> None:
         await self._durably((SENT, {"position": prompt.position, "ask": prompt.ask, "key": key}))
@@ -154,29 +160,29 @@ class Journal:
             usage.cache_write_5m_tokens, usage.cache_write_1h_tokens, usage.thinking_tokens, outcome.cost_usd,
             outcome.latency_s, outcome.answered_at, outcome.raw,
         )  # fmt: skip
-        self._put(_Write(((ENDED, record), (CLOSED, {"position": outcome.position}))))
+        # A row that ends in doubt stays open, so that whoever asks it again knows that it may have been paid.
+        closed = () if outcome.status is Status.IN_DOUBT else ((CLOSED, {"position": outcome.position}),)
+        self._put(_Write(((ENDED, record), *closed)))
 
     def ended_in(self, first: int, after: int) -> dict[int, tuple[bytes | None, Status]]:
         """Position → request key and status of the rows in [first, after) that have an outcome."""
-        found = self._reader.execute(
-            "SELECT position, key, status FROM outcome WHERE position >= ? AND position < ?", (first, after)
-        )
+        found = self._read("SELECT position, key, status FROM outcome WHERE position >= ? AND position < ?", first, after)
         return {position: (key, Status(status)) for position, key, status in found}
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes that are durable, by position. Call `flush` first to see everything told so far."""
-        for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
-            yield _outcome(row)
+        with _reading(self._path):
+            for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
+                yield _outcome(row)
 
-    def counts(self) -> dict[Status, int]:
-        """Status → outcomes that are durable."""
-        found = self._reader.execute("SELECT status, count(*) FROM outcome GROUP BY status")
-        return {Status(status): number for status, number in found}
+    def counts(self, rows: Sequence[int]) -> Counter[Status]:
+        """Status → durable outcomes of an input whose files have so many rows."""
+        return _counts(self._reader, rows)[0]
 
     def paid(self) -> tuple[int, float]:
         """Replies in the journal, and what the outcomes that stand have cost in USD."""
-        replies = self._reader.execute("SELECT count(*) FROM reply").fetchone()[0]
-        return replies, self._reader.execute("SELECT coalesce(sum(cost_usd), 0) FROM outcome").fetchone()[0]
+        replies = self._read("SELECT count(*) FROM reply")[0][0]
+        return replies, self._read("SELECT coalesce(sum(cost_usd), 0) FROM outcome")[0][0]
 
     def note(self, name: str, value: str) -> None:
         """Remembers a fact about the whole run; durable on return."""
@@ -184,14 +190,18 @@ class Journal:
         self.flush()
 
     def noted(self, name: str) -> str | None:
-        found = self._reader.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return found[0] if found else None
+        found = self._read("SELECT value FROM meta WHERE name = ?", name)
+        return found[0][0] if found else None
 
     def flush(self) -> None:
         """Returns once everything told so far is durable."""
         done: Future[None] = Future()
         self._put(_Write((), lambda error: done.set_exception(error) if error else done.set_result(None)))
         done.result()
+
+    def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with _reading(self._path):
+            return self._reader.execute(statement, values).fetchall()
 
     # The writer ---------------------------------------------------------------------------------------------------------
 
@@ -246,17 +256,18 @@ class Journal:
             group.append(write)
         return group
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Write]) -> StorageFailed | None:
+    def _commit(self, connection: sqlite3.Connection, group: list[_Write]) -> PipelineError | None:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for write in group:
                 for statement, values in write.statements:
                     connection.execute(statement, values)
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 whoever waits must hear of anything, or would wait for ever
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            self._failed = StorageFailed(f"the journal {self._path} cannot be written: {error}")
+            refused = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.InterfaceError)
+            self._failed = (StorageFailed if refused else Bug)(f"the journal {self._path} cannot be written: {error}")
             self._failed.__cause__ = error
         return self._failed
 
@@ -265,7 +276,7 @@ class Journal:
 class Glance:
     """What another process may see of a journal that is being written."""
 
-    counts: dict[Status, int]
+    counts: Counter[Status]
     """Status → rows that have an outcome."""
     cost_usd: float
     rows: int | None
@@ -276,24 +287,38 @@ class Glance:
 
 def glance(path: Path) -> Glance | None:
     """Reads without disturbing a live run; None where there is no journal yet. Raises StorageFailed when it is damaged."""
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         return None
+    with _reading(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
+        noted = connection.execute("SELECT value FROM meta WHERE name = ?", (ROWS,)).fetchone()
+        rows: list[int] | None = json.loads(noted[0]) if noted else None
+        counts, cost_usd = _counts(connection, rows or [])
+        last, number = connection.execute(
+            "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
+        ).fetchone()
+    rate = number / 60 if last is not None and number > 1 else None
+    return Glance(counts, cost_usd, None if rows is None else sum(rows), rate)
+
+
+def _counts(connection: sqlite3.Connection, rows: Sequence[int]) -> tuple[Counter[Status], float]:
+    """Status → outcomes, and their dollars; outcomes of rows that have left the input do not count."""
+    counts: Counter[Status] = Counter()
+    cost_usd = 0.0
+    statement = "SELECT status, count(*), sum(cost_usd) FROM outcome WHERE position >= ? AND position < ? GROUP BY status"
+    for ordinal, number in enumerate(rows):
+        first = ordinal << FILE_SHIFT
+        for status, ended, cost in connection.execute(statement, (first, first + number)):
+            counts[Status(status)] += ended
+            cost_usd += cost or 0.0
+    return counts, cost_usd
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)
-        with closing(connection):
-            found = connection.execute("SELECT status, count(*), sum(cost_usd) FROM outcome GROUP BY status").fetchall()
-            rows = connection.execute("SELECT value FROM meta WHERE name = 'rows'").fetchone()
-            last, number = connection.execute(
-                "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
-            ).fetchone()
+        yield
     except sqlite3.Error as error:
-        raise StorageFailed(f"the journal {path} cannot be read: {error}") from error
-    return Glance(
-        counts={Status(status): count for status, count, _ in found},
-        cost_usd=sum(cost or 0.0 for *_, cost in found),
-        rows=int(rows[0]) if rows else None,
-        rows_per_second=number / 60 if last is not None and number > 1 else None,
-    )
+        raise StorageFailed(f"the journal {path} cannot be read: {error}", todo=KEEP) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -308,7 +333,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     except (sqlite3.Error, OSError) as error:
         raise StorageFailed(
             f"the journal {path} cannot be opened: {error}",
-            todo="it holds answers that were paid for: do not delete it; restore it from a backup, or mend the disk",
+            todo=KEEP,
         ) from error
     if version != str(VERSION):
         connection.close()

@@ -17,6 +17,8 @@ from pipeline.records import JSON
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+LOOKS = 5
+LOOK_S = 0.05
 
 
 class RunFolder:
@@ -35,6 +37,7 @@ class RunFolder:
         """Makes the folder, readable by its owner only. StorageFailed where that cannot be."""
         try:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self.path.chmod(FOLDER_MODE)
         except OSError as error:
             raise StorageFailed(f"the run folder {self.path} cannot be made: {error}") from error
 
@@ -93,9 +96,13 @@ def locked(path: Path, what: str) -> Iterator[None]:
         raise StorageFailed(f"the lock {path} cannot be made: {error}") from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ComeBackLater(f"another run holds {what}: {_holder(descriptor)}") from None
+            for _ in range(LOOKS):
+                with suppress(BlockingIOError):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(LOOK_S)  # `pipeline status` holds it for an instant to see whether a run does
+            else:
+                raise ComeBackLater(f"another run holds {what}: {_holder(descriptor)}")
         except OSError as error:
             raise StorageFailed(f"{path} cannot be locked ({error}): is it on a network file system?") from error
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

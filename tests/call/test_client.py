@@ -29,7 +29,7 @@ def sent(
 
 
 async def _send(url: str, body: dict[str, Any], timeout_s: float = 5.0) -> Response | Broken:
-    client = Client(base_url=url, api_key="sk-ant-CANARY", timeout_s=timeout_s, connections=4)
+    client = Client(base_url=url, api_key="sk-ant-CANARY", timeout_s=timeout_s, connections=4, proxied=False)
     try:
         return await client.send(body)
     finally:
@@ -107,13 +107,38 @@ def test_a_refused_connection_was_never_sent() -> None:
     assert not response.sent
 
 
+@pytest.mark.parametrize("status", [400, 401, 500])
+def test_a_key_that_a_gateway_echoes_goes_no_further(status: int) -> None:
+    response, _ = sent(lambda asked: error(status, "invalid_request_error", f"bad header {asked.headers['authorization']}"))
+    assert isinstance(response, Response)
+    assert b"[redacted]" in response.body
+    assert b"CANARY" not in response.body
+
+
+@pytest.mark.parametrize("key", ["sk-ant-x\n", "two words", "tab\t"])
+def test_a_key_that_is_none_is_refused_before_anything_is_sent(key: str) -> None:
+    async def make() -> None:
+        Client(base_url="http://127.0.0.1:1", api_key=key, timeout_s=1.0, connections=1, proxied=False)
+
+    with pytest.raises(AccountRefused, match="no key has") as raised:
+        asyncio.run(make())
+    assert key.strip() not in str(raised.value)
+
+
+def test_a_server_on_this_machine_is_reached_without_the_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    response, _ = sent(lambda _: message("x"))
+    assert isinstance(response, Response)
+
+
 def test_without_credentials_nothing_is_tried() -> None:
     with pytest.raises(AccountRefused, match="ANTHROPIC_API_KEY"):
         asyncio.run(_made_without_key())
 
 
 async def _made_without_key() -> None:
-    Client(base_url="http://127.0.0.1:1", api_key=None, timeout_s=1.0, connections=1)
+    Client(base_url="http://127.0.0.1:1", api_key=None, timeout_s=1.0, connections=1, proxied=False)
 
 
 def events(*said: dict[str, Any]) -> Canned:
@@ -188,7 +213,7 @@ def test_an_error_event_inside_a_stream_tells_its_type() -> None:
 
 def test_many_at_once_on_one_client() -> None:
     async def ask_all(url: str) -> list[Response | Broken]:
-        client = Client(base_url=url, api_key="k", timeout_s=5.0, connections=64)
+        client = Client(base_url=url, api_key="k", timeout_s=5.0, connections=64, proxied=False)
         try:
             return await asyncio.gather(*(client.send(SHAPE.body(prompt(str(number)))) for number in range(200)))
         finally:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import pytest
 
 from pipeline.call.caller import Broken
 from pipeline.call.online import Limits, Online
-from pipeline.errors import AccountRefused, ComeBackLater, PipelineError, ServiceDown, StorageFailed
+from pipeline.errors import AccountRefused, ComeBackLater, InputUnreadable, PipelineError, ServiceDown, StorageFailed
 from pipeline.events import Event, InDoubt, Retrying, Stopping
-from pipeline.records import Failure, Recall, Reply
+from pipeline.records import Failure, Prompt, Recall, Reply
 from tests.api import Canned, error, message
-from tests.call.fakes import SHAPE, Book, Line, prompts
+from tests.call.fakes import SHAPE, Book, Line, prompt, prompts
 
 
 class Run:
@@ -147,13 +147,43 @@ def test_a_wait_beyond_the_longest_ends_the_run() -> None:
     assert len(run.line.texts) == 1
 
 
-def test_a_retry_after_of_one_stops_all() -> None:
-    def script(text: str, number: int) -> Canned:
-        return error(429, "rate_limit_error", retry_after="0.05") if text == "t0" and number == 1 else message(text)
+def test_a_retry_after_of_one_stops_all_who_wait_for_a_place() -> None:
+    """20 asks queue for 2 places; when t5 is told to wait, only what was out with it may still go."""
+    order: list[str] = []
+    loop_times: dict[str, float] = {}
 
-    run = Run(["t0", "t1", "t2"], script)
-    assert run.statuses() == ["reply"] * 3
-    assert run.line.texts[:2] == ["t0", "t0"]
+    def script(text: str, number: int) -> Canned:
+        order.append(text)
+        loop_times[text] = asyncio.get_running_loop().time()
+        return error(429, "rate_limit_error", retry_after="1") if text == "t5" and number == 1 else message(text)
+
+    run = Run([f"t{number}" for number in range(20)], script, concurrency=2)
+    assert run.statuses() == ["reply"] * 20
+    limited = order.index("t5")
+    told = loop_times["t4"]
+    soon = [text for text in order[limited + 1 :] if loop_times[text] < told + 0.9]
+    assert len(soon) <= 1
+
+
+def test_trouble_upstream_comes_after_what_is_in_flight() -> None:
+    book = Book()
+    line = Line(echo, book)
+    got: list[str] = []
+
+    async def broken_off() -> AsyncGenerator[Prompt]:
+        for position in range(6):
+            yield prompt(f"t{position}", position)
+        raise InputUnreadable("the file is gone")
+
+    async def drive() -> None:
+        caller = Online(line, book, SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        async for _, result in caller.replies(broken_off()):
+            assert isinstance(result, Reply)
+            got.append(result.text)
+
+    with pytest.raises(InputUnreadable):
+        asyncio.run(asyncio.wait_for(drive(), 10))
+    assert sorted(got) == [f"t{position}" for position in range(6)]
 
 
 def test_a_reply_that_was_paid_for_is_used_and_not_bought_again() -> None:

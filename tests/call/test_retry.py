@@ -46,6 +46,13 @@ def test_the_servers_wait_is_never_shortened() -> None:
     assert patience(random=0.999).after(verdict(wait_s=12.0)) == pytest.approx(13.2, abs=0.01)
 
 
+def test_a_limit_that_names_no_wait_worth_the_name_is_no_storm() -> None:
+    left = patience(tries=1, longest_wait_s=100.0, random=0.0)
+    limited = verdict(counts=False, wait_s=0.0)
+    waits = [left.after(limited) for _ in range(9)]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, None]
+
+
 def test_what_may_be_billed_each_time_is_repeated_once() -> None:
     left = patience()
     ambiguous = verdict(at_most=1)

@@ -88,6 +88,10 @@ def test_the_key_changes_with_what_the_model_sees(changes: dict[str, Any]) -> No
     assert shape(CONSTANT, replace(FORM, **changes)).key(prompt("Fine.")) != SHAPE.key(prompt("Fine."))
 
 
+def test_the_key_changes_with_who_answers() -> None:
+    assert shape(CONSTANT, FORM, "local:rehearsal").key(prompt("Fine.")) != SHAPE.key(prompt("Fine."))
+
+
 def test_the_key_changes_with_the_constant_part() -> None:
     assert shape(EXAMPLES, FORM).key(prompt("Fine.")) != SHAPE.key(prompt("Fine."))
 
@@ -138,6 +142,33 @@ def test_a_refusal_may_be_empty_and_says_why() -> None:
     got = reply(message("", content=[], stop_reason="refusal", stop_details=details).body)
     assert isinstance(got, Reply)
     assert (got.text, got.refusal) == ("", "cyber: No.")
+
+
+def test_an_integer_of_any_size_and_half_a_surrogate_pair_are_kept_for_the_check() -> None:
+    call = {"type": "tool_use", "id": "toolu_1", "name": "record_answer", "input": {"n": 10**30, "t": "\ud83d"}}
+    got = reply(message("", content=[call], stop_reason="tool_use").body, way="tool")
+    assert isinstance(got, Reply)
+    assert json.loads(got.text) == {"n": 10**30, "t": "\ud83d"}
+    turns = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim(got.content),)), Turn("user", (Text("Wrong."),)))
+    again = json.dumps(shape(CONSTANT, TOOL).body(Prompt(0, "k", CONSTANT, turns, ask=2)), ensure_ascii=False)
+    again.encode()
+    assert str(10**30) in again
+
+
+@pytest.mark.parametrize("tokens", [-1, 2**63, True, "7", None])
+def test_a_count_that_is_none_is_not_counted(tokens: object) -> None:
+    got = reply(message("x", usage={"input_tokens": tokens, "output_tokens": 1}).body)
+    assert isinstance(got, Reply)
+    assert got.usage.input_tokens == 0
+
+
+def test_a_reply_too_deep_to_be_an_answer_is_unreadable() -> None:
+    deep: Any = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "record_answer", "input": deep}
+    assert isinstance(reply(message("", content=[call], stop_reason="tool_use").body, way="tool"), Unreadable)
+    assert isinstance(reply(b'{"content":' + b"[" * 100_000), Unreadable)
 
 
 def test_unknown_blocks_are_passed_over() -> None:

@@ -83,6 +83,9 @@ def test_an_object_after_a_broken_one_counts() -> None:
         ("```json\n{'a': 1}\n```\nBye", "{'a': 1}"),
         ("{'a': 1} is what I think.", "{'a': 1}"),
         ('{"a": {"b": 1}, "c": "x"\n```\nBye', '{"a": {"b": 1}, "c": "x"'),
+        ('{"a": "50 % {off} now", "b": "c', '{"a": "50 % {off} now", "b": "c'),
+        ("{'a': 'a {b} c', 'd': 'e'", "{'a': 'a {b} c', 'd': 'e'"),
+        ("{'a': 1} It's good.", "{'a': 1}"),
         ('{"a": "smile :} here", b: 2}', '{"a": "smile :} here", b: 2}'),
     ],
 )

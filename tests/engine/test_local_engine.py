@@ -82,3 +82,19 @@ def test_the_handlers_are_gone_afterwards() -> None:
 
     ran(work)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    """`nohup pipeline run … &`"""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    async def work(halt: asyncio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0)
+
+    try:
+        interrupted, _, _ = ran(work)
+        assert interrupted is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -48,4 +48,11 @@ def in_process(model: str, *, child: bool = True, **options: Any) -> Iterator[tu
         try:
             yield process, process.stdout.readline().strip()
         finally:
-            process.kill()
+            if process.poll() is None:
+                # Asked first, so that what it measured of itself (coverage) is written.
+                process.terminate()
+                try:
+                    process.communicate(timeout=20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise

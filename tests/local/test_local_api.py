@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import anthropic
@@ -95,6 +96,16 @@ def test_max_tokens_cuts_the_answer(client: Anthropic) -> None:
     assert message.stop_reason == "max_tokens"
     assert message.usage.output_tokens == 3
     assert len(message.content[0].text) == 12
+
+
+def test_a_tool_call_that_was_cut_short_keeps_its_name_and_loses_its_input(client: Anthropic) -> None:
+    message = ask(client, max_tokens=3, tools=[TOOL], tool_choice={"type": "any"})
+    assert (message.stop_reason, message.content[0].name, message.content[0].input) == ("max_tokens", "record", {})
+
+
+def test_a_prompt_beyond_the_model_s_window_is_refused(client: Anthropic) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="prompt is too long: 200002 tokens > 200000 maximum"):
+        client.messages.count_tokens(model="claude-haiku-4-5", messages=[{"role": "user", "content": "x" * 800_005}])
 
 
 def test_a_stop_sequence_ends_the_answer_before_itself(client: Anthropic) -> None:
@@ -250,6 +261,16 @@ def test_the_same_seed_and_request_give_the_same_answer_in_another_process_too(c
         assert [ask(again, text, output_config=FORMAT).content[0].text for text in texts] == first
     with in_thread("rehearsal", seed=1) as url, Anthropic(api_key="any", base_url=url, max_retries=0) as other:
         assert [ask(other, text, output_config=FORMAT).content[0].text for text in texts] != first
+
+
+def test_each_reply_waits_as_long_as_it_was_told_to() -> None:
+    with in_thread("rehearsal", latency_s=0.2) as url, Anthropic(api_key="any", base_url=url, max_retries=0) as slow:
+        for stream in (False, True):
+            start = time.monotonic()
+            reply = ask(slow, stream=stream)
+            if stream:
+                list(reply)
+            assert time.monotonic() - start > 0.2
 
 
 def test_what_does_not_change_the_question_does_not_change_the_answer(client: Anthropic) -> None:

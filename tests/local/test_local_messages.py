@@ -72,6 +72,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"output_format": FORMAT["format"]}, "output_format: Extra inputs are not permitted"),
     ({"messages": []}, "messages: at least one message is required"),
     ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0: Unexpected or missing role"),
+    ({"messages": [{"role": "system", "content": "x"}]}, "messages: at least one message is required"),
     ({"messages": [{"role": "assistant", "content": "x"}]}, 'messages: first message must use the "user" role'),
     (says(""), "messages.0: all messages must have non-empty content"),
     (says([]), "messages.0: all messages must have non-empty content"),

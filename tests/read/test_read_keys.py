@@ -37,13 +37,13 @@ def refusal(opened: Source, key: str = "id") -> list[str]:
 
 def test_rows_are_counted(folder: Path) -> None:
     opened = source(folder, "a", "b", "c")
-    assert count(opened, "id") == 3
-    assert count(opened, None) == 3
-    assert count(opened, None, ["text"]) == 3
+    assert sum(count(opened, "id")) == 3
+    assert sum(count(opened, None)) == 3
+    assert sum(count(opened, None, ["text"])) == 3
 
 
 def test_no_rows_are_no_trouble(folder: Path) -> None:
-    assert count(source(folder), "id") == 0
+    assert sum(count(source(folder), "id")) == 0
 
 
 def test_rows_without_a_key_are_named(folder: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_collision_of_hashes_is_no_shared_key(tmp_path_factory: pytest.TempPat
     pq.write_table(pa.table({"id": pa.array(ids, pa.string())}), path)
     opened = open_source([str(path)])
     if len(set(ids)) == len(ids):
-        assert count(opened, "id", digest=len) == len(ids)
+        assert sum(count(opened, "id", digest=len)) == len(ids)
     else:
         with pytest.raises(InputUnreadable, match=f"share {sum(ids.count(each) > 1 for each in set(ids))} key"):
             count(opened, "id", digest=len)
@@ -105,7 +105,7 @@ def test_a_row_that_lost_its_key_counts_as_one_without(folder: Path) -> None:
 
 def test_a_faulty_row_that_has_its_key_is_no_trouble(folder: Path) -> None:
     (folder / "in.csv").write_text("id,text\n1,a\n2\n3,c,d\n")
-    assert count(open_source(["in.csv"]), "id") == 3
+    assert sum(count(open_source(["in.csv"]), "id")) == 3
 
 
 def test_keys_that_are_no_strings_go_by_their_text(folder: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_long_or_hostile_key_is_shown_short_and_escaped(folder: Path) -> None:
 
 def test_a_limit_looks_at_the_first_rows_only(folder: Path) -> None:
     source(folder, "a", "b", "a")
-    assert count(open_source(["in.parquet"], limit=2), "id") == 2
+    assert sum(count(open_source(["in.parquet"], limit=2), "id")) == 2
 
 
 def test_a_key_column_that_is_not_there_is_named_with_the_nearest(folder: Path) -> None:
@@ -135,6 +135,6 @@ def test_a_damaged_page_of_a_named_column_is_found(folder: Path) -> None:
     whole = Path("in.parquet").read_bytes()
     Path("in.parquet").write_bytes(whole.replace(b"text 500", b"TEXT 500"))
     opened = open_source(["in.parquet"])
-    assert count(opened, "id") == 1000
+    assert sum(count(opened, "id")) == 1000
     with pytest.raises(InputUnreadable, match="CRC"):
         count(opened, "id", ["text"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,13 @@ def asked(user: str, fault: str | None = None, **values: object) -> str | Unaska
 
 def test_columns_are_variables() -> None:
     assert asked("{{ title }}: {{ text }}", title="T", text="Fine.") == "T: Fine."
+
+
+def test_a_column_whose_name_is_no_variable_is_reached_through_the_row() -> None:
+    user = '{{ row["Review Text"] }} {{ row["a"] }}{{ b }}'
+    assert compiled(None, user).columns == {"Review Text", "a", "b"}
+    values: dict[str, Any] = {"Review Text": "Fine.", "a": 1, "b": 2}
+    assert asked(user, **values) == "Fine. 12"
 
 
 def test_a_null_is_nothing_and_not_the_word_none() -> None:
@@ -57,10 +65,18 @@ def test_half_a_surrogate_pair_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    "user", ["{{ meta.author }}", "{{ text.missing }}", "{{ 1 // 0 }}", "{{ text + 1 }}", "{{ text.__class__ }}"]
+    "user",
+    [
+        "{{ meta.author }}",
+        "{{ text.missing }}",
+        "{{ 1 // 0 }}",
+        "{{ text + 1 }}",
+        "{{ text.__class__ }}",
+        "{{ number | wordwrap }}",
+    ],
 )
 def test_what_a_template_cannot_do_with_a_row_concerns_that_row(user: str) -> None:
-    made = asked(user, text="x", meta={})
+    made = asked(user, text="x", meta={}, number=7)
     assert isinstance(made, Unaskable)
     assert made.reason.startswith("prompt.user cannot be rendered for this row: ")
 
@@ -84,6 +100,13 @@ def test_the_built_in_system_part_states_the_schema_and_examples_are_turns() -> 
     made = constant(compiled(None, "{{ text }}"), SCHEMA, [EXAMPLE])
     assert json.dumps(SCHEMA.document, indent=2) in made.system
     assert made.examples == (Turn("user", (Text("Great."),)), Turn("assistant", (Text('{"label":"yes"}'),)))
+
+
+def test_a_schema_and_examples_may_hold_integers_of_any_size() -> None:
+    big = load('{"type": "object", "properties": {"n": {"type": "integer", "maximum": 1000000000000000000000}}}', "b.json")
+    made = constant(compiled(None, "{{ text }}"), big, [Example({"text": "x"}, {"n": 10**20})])
+    assert "1000000000000000000000" in made.system
+    assert made.examples[1].blocks == (Text('{"n":100000000000000000000}'),)
 
 
 def test_examples_stand_in_the_system_part_where_it_names_them() -> None:

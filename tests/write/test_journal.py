@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StorageFailed
+from pipeline.errors import Bug, StorageFailed
 from pipeline.records import Constant, Outcome, Prompt, Recall, Status, Text, Turn, Usage
 from pipeline.write.journal import Journal, glance
 
@@ -63,7 +63,8 @@ def test_an_outcome_comes_back_whole(tmp_path: Path) -> None:
         assert list(journal.outcomes()) == [FULL, poor]
         assert journal.ended_in(0, 10) == {3: (KEY, Status.OK_REPAIRED), 4: (None, Status.INVALID_OUTPUT)}
         assert journal.ended_in(4, 5).keys() == {4}
-        assert journal.counts() == {Status.OK_REPAIRED: 1, Status.INVALID_OUTPUT: 1}
+        assert journal.counts([5]) == {Status.OK_REPAIRED: 1, Status.INVALID_OUTPUT: 1}
+        assert journal.counts([4]) == {Status.OK_REPAIRED: 1}, "a row that has left the input does not count"
 
 
 def test_outcomes_come_in_the_order_of_rows_whatever_the_order_of_ends(tmp_path: Path) -> None:
@@ -138,6 +139,28 @@ def test_an_outcome_closes_all_asks_of_its_row(tmp_path: Path) -> None:
         assert list(journal.opened) == [(4, 1)]
 
 
+def test_a_row_that_ends_in_doubt_stays_open(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        journal.ended(Outcome(3, Status.IN_DOUBT), KEY)
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(), KEY) == Recall(1, True)
+
+
+def test_what_it_cannot_hold_is_told_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        journal.ended(Outcome(3, Status.OK, usage=Usage(input_tokens=2**63)), KEY)
+        with pytest.raises(Bug):
+            journal.flush()
+        with pytest.raises(Bug):
+            sent(journal, prompt())
+
+
+def test_an_empty_file_is_a_journal_not_yet_made(tmp_path: Path) -> None:
+    (tmp_path / "j.db").touch()
+    assert glance(tmp_path / "j.db") is None
+
+
 def test_many_tell_at_once_and_each_hears_of_its_commit(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.db") as journal:
         sent(journal, *(prompt(position) for position in range(2000)))
@@ -182,7 +205,7 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_a_glance_sees_a_live_journal_and_disturbs_nothing(tmp_path: Path) -> None:
     assert glance(tmp_path / "j.db") is None
     with Journal(tmp_path / "j.db") as journal:
-        journal.note("rows", "7")
+        journal.note("rows", "[4, 3]")
         journal.ended(FULL, KEY)
         journal.flush()
         seen = glance(tmp_path / "j.db")

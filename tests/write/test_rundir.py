@@ -36,6 +36,12 @@ def test_only_the_owner_may_look_into_it(folder: RunFolder) -> None:
     assert {mode(path) for path in folder.path.iterdir()} == {0o600}
 
 
+def test_a_folder_that_was_open_to_others_is_closed(folder: RunFolder) -> None:
+    folder.path.chmod(0o755)
+    folder.create()
+    assert mode(folder.path) == 0o700
+
+
 def test_json_is_read_as_it_was_written(folder: RunFolder) -> None:
     assert folder.read_json(folder.job) is None
     folder.write_json(folder.job, {"ä": [1, None]})
