@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
-import pyarrow as pa
-
 from pipeline.analyse import Stages, analyse
 from pipeline.call.caller import Transport
 from pipeline.call.online import Limits, Online
@@ -34,6 +32,7 @@ from pipeline.read.fingerprint import Fingerprint, fingerprint
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import Source
+from pipeline.read.union import is_text
 from pipeline.records import JSON, Answer, Outcome, Prompt, Rejection, Reply, Row, Status
 from pipeline.render.prompt import Unaskable
 from pipeline.write.journal import ROWS, Journal
@@ -258,7 +257,7 @@ class Execution:
         work = self._work
         self._tell(Publishing(str(work.output)))
         answers = Answers(work.enums)
-        agreement = Agreement(work.enums, [field.name for field in work.source.schema if pa.types.is_string(field.type)])
+        agreement = Agreement(work.enums, [field.name for field in work.source.schema if is_text(field.type)])
         summaries: list[Summary] = []
 
         def hear(piece: Piece) -> None:

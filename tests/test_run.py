@@ -474,6 +474,13 @@ def test_the_closing_table_tells_what_came_out(job: JobFolder) -> None:
     assert "out/out.parquet" in ended.out
 
 
+def test_gold_labels_are_found_in_parquet_as_pandas_writes_it(job: JobFolder) -> None:
+    table = pa.table({"id": ["a", "b"], "text": ["good", "bad"], "gold": ["yes", "no"]})
+    wide = table.schema.set(2, pa.field("gold", pa.large_string()))
+    pq.write_table(table.cast(wide), job.path / "in.parquet")
+    assert "label = gold in 2 of 2" in job.do("run", "--input", "in.parquet").out
+
+
 def test_streaming_gives_the_same(tmp_path: Path) -> None:
     def script(asked: Asked) -> Canned:
         body = json.loads(right(asked).body)
