@@ -89,9 +89,10 @@ def label_form(schema: str) -> LabelForm | None:
         return None
     [(prop, shape)] = properties.items()
     if isinstance(shape, dict) and isinstance(shape.get("$ref"), str):
-        shape = {**(resolved(root, shape["$ref"]) or {}), **shape}
+        target = resolved(root, shape["$ref"])
+        shape = {**target, **shape} if isinstance(target, dict) else None
     labels = _labels(shape)
-    if not labels:
+    if not labels or not isinstance(shape, dict):
         return None
     heading = _titled(str(shape.get("title") or prop))
     return LabelForm(_noun(root.get("title"), heading), prop, heading, labels)

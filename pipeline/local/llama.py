@@ -37,13 +37,35 @@ class Library(Protocol):
     def handle_chat_completions(self, request: Mapping[str, Any], heard: Callable[[Chunk], bool]) -> None: ...
 
 
+class Engine(Protocol):
+    """A language model that runs."""
+
+    def completion(self, request: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
+        """What follows a plain prompt, token by token. A chunk with `error` is the last. Closing it ends the work."""
+
+    def chat(self, request: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
+        """The same for a chat."""
+
+    async def count(self, text: str) -> int:
+        """Tokens of a prompt, control tokens read as such."""
+
+    async def count_chat(self, messages: list[dict[str, str]]) -> int:
+        """Tokens of a chat as the model's template renders it."""
+
+    async def pieces(self, text: str) -> list[bytes]:
+        """The tokens of a text that is no prompt, as the bytes that they stand for."""
+
+    async def close(self) -> None:
+        """Breaks off what is running and waits for it."""
+
+
 def cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Llama:
-    """A model file, loaded. Its methods may be called from one event loop, any number at once."""
+    """An Engine: a model file, loaded. Its methods may be called from one event loop, any number at once."""
 
     def __init__(self, weights: Path, *, slots: int, slot_tokens: int) -> None:
         # OpenMP threads that spin while they wait make everything four times slower beside other work (0.53 against
@@ -71,12 +93,10 @@ class Llama:
         self._closing = threading.Event()
 
     async def completion(self, request: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
-        """What follows a plain prompt, token by token. A chunk with `error` is the last."""
         async for chunk in self._stream(self._library.handle_completions, request):
             yield chunk
 
     async def chat(self, request: Mapping[str, Any]) -> AsyncGenerator[Chunk]:
-        """The same for a chat."""
         async for chunk in self._stream(self._library.handle_chat_completions, request):
             yield chunk
 
@@ -108,19 +128,16 @@ class Llama:
             work.cancel()
 
     async def count(self, text: str) -> int:
-        """Tokens of a text, control tokens read as such."""
         answer = await self._ask("/tokenize", {"content": text, "add_special": True, "parse_special": True})
         return len(answer["tokens"])
 
     async def pieces(self, text: str) -> list[bytes]:
-        """The tokens of a text that is no prompt, as the bytes that they stand for."""
         request = {"content": text, "add_special": False, "parse_special": False, "with_pieces": True}
         tokens = (await self._ask("/tokenize", request))["tokens"]
         # A token that is no whole character comes as a list of its bytes.
         return [piece.encode() if isinstance(piece := token["piece"], str) else bytes(piece) for token in tokens]
 
     async def count_chat(self, messages: list[dict[str, str]]) -> int:
-        """Tokens of a chat as the model's template renders it."""
         return int((await self._ask("/v1/chat/completions/input_tokens", {"messages": messages}))["input_tokens"])
 
     async def _ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +157,7 @@ class Llama:
         return answer
 
     async def close(self) -> None:
-        """Breaks off what is running and waits for it: at most for one step of a prompt."""
+        """Waits at most for one step of a prompt."""
         self._closing.set()
         for pool in (self._generating, self._counting):
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)

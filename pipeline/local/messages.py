@@ -6,10 +6,9 @@ Here stand the rules that span fields (docs: Messages API reference, errors, str
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Literal
-
-import orjson
 
 from pipeline.local import body as shapes
 from pipeline.local import structured
@@ -70,7 +69,7 @@ def _question(body: shapes.CountBody) -> Question:
         effort=config.effort if config else None,
         forced=isinstance(body.tool_choice, shapes.AnyChoice | shapes.ToolChoice),
         system_turns=bool(system_turns),
-        tools=orjson.dumps([tool.model_dump(exclude_none=True) for tool in body.tools]).decode() if body.tools else "",
+        tools=_json([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else "",
         sampling=Sampling(old.temperature, old.top_p, old.top_k) if old else Sampling(),
     )
 
@@ -95,7 +94,11 @@ def _form(body: shapes.CountBody, *, after_results: bool) -> Form:
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    """Not by orjson, which stops at 64 bits: a schema may hold any number."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise invalid("The request body is not valid JSON: NaN and Infinity are no numbers of JSON") from None
 
 
 # -- turns ---------------------------------------------------------------------------------------------------------

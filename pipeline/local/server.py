@@ -44,7 +44,7 @@ def run(
     from pipeline.local.app import app
     from pipeline.local.serving import serve
 
-    with closing(_listener(port)) as listener, _signals_restored(is_child=until_eof is not None):
+    with closing(listener_on(port)) as listener, _signals_restored(is_child=until_eof is not None):
         answering = loaded(model, seed=seed, slots=slots)
         asyncio.run(serve(app(answering, latency_s=latency_s), answering, listener, announce, until_eof))
 
@@ -58,8 +58,8 @@ def _require_extra() -> None:
         )
 
 
-def _listener(port: int) -> socket.socket:
-    """A bound socket. It is bound before the model is loaded, so that a port that is taken is told at once."""
+def listener_on(port: int) -> socket.socket:
+    """A socket bound to loopback. Raises UsageError. To be had before the model is, which takes longer to fail."""
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is: 44 ms a request otherwise.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,7 +76,7 @@ def _listener(port: int) -> socket.socket:
 
 @contextmanager
 def _signals_restored(*, is_child: bool) -> Iterator[None]:
-    """Gives the handlers back as they were: both llama.cpp and asyncio put others in their place."""
+    """Gives the handlers back as they were before the server had its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

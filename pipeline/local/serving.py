@@ -83,14 +83,11 @@ async def serve(
 
 
 def _listen_to_signals(server: _Server, *, is_child: bool) -> None:
-    """To be called once the model is loaded: llama.cpp has handlers of its own, which would stop llama.cpp alone."""
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.stop)
-    if is_child:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    else:
+    if not is_child:
         loop.add_signal_handler(signal.SIGINT, server.stop)
 
 

@@ -21,7 +21,7 @@ from pipeline.local.claude import fault as fault_of
 from pipeline.local.cut import Cut
 from pipeline.local.errors import ApiError, invalid
 from pipeline.local.labels import LabelForm, label_form, without_marks
-from pipeline.local.llama import Chunk, Llama, cores
+from pipeline.local.llama import Chunk, Engine, Llama, cores
 from pipeline.local.model import SMOLLM, Card
 from pipeline.local.question import Called, Question, Shaped
 from pipeline.local.reply import Began, Ended, Part, Piece
@@ -49,7 +49,7 @@ RULES = Rules(
 
 
 def smollm(*, seed: int, slots: int | None) -> SmolLM:
-    """The model, loaded: about a second, 350 MB. Raises ConfigInvalid where weights or library are missing."""
+    """The model, loaded: about a second, 380 MB. Raises ConfigInvalid where weights or library are missing."""
     if find_spec("xllamacpp") is None:
         raise ConfigInvalid(
             f"{SMOLLM} needs xllamacpp, which comes with the extra [local]",
@@ -70,7 +70,7 @@ def _weights() -> Path:
 class SmolLM:
     name = SMOLLM
 
-    def __init__(self, llama: Llama, seed: int) -> None:
+    def __init__(self, llama: Engine, seed: int) -> None:
         self._llama = llama
         self._seed = seed
         self._tokenized: dict[str, list[bytes]] = {}

@@ -20,7 +20,6 @@ MAX_UNIONS = 16
 FORMATS = frozenset(
     ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"),
 )
-TYPES = frozenset(("object", "array", "string", "integer", "number", "boolean", "null"))
 ANNOTATIONS = frozenset(
     ("$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly")
 )
@@ -110,9 +109,6 @@ def _faults(root: Any) -> Iterator[str]:
 
 def _keyword_faults(node: Mapping[str, Any]) -> Iterator[str]:
     kinds = node.get("type")
-    for kind in kinds if isinstance(kinds, list) else [kinds] if "type" in node else []:
-        if kind not in TYPES:
-            yield f"Invalid type '{kind}'. Supported types: {', '.join(sorted(TYPES))}"
     if unknown := sorted(set(node) - STRUCTURE - ANNOTATIONS):
         where = f"For '{kinds}' type, " if isinstance(kinds, str) else ""
         yield f"{where}properties {', '.join(unknown)} are not supported"
@@ -146,10 +142,8 @@ def _reference_fault(root: Mapping[str, Any]) -> str | None:
 def _reference_fault_from(pointer: str, root: Mapping[str, Any], *, open_pointers: set[str], sound: set[str]) -> str | None:
     """Depth first over references: a pointer that is met while it is open leads into itself."""
     target = resolved(root, pointer)
-    if target is None:
-        return f"$ref '{pointer}' leads nowhere"
     open_pointers.add(pointer)
-    for following in _references(target):
+    for following in _references(target) if isinstance(target, dict) else ():
         if following in open_pointers:
             return f"Recursive schemas are not supported ('{following}')"
         if not following.startswith("#"):
@@ -173,7 +167,9 @@ def _references(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def resolved(root: Any, pointer: str) -> Any:
-    """What a JSON pointer in a fragment (`#/$defs/x`) leads to; None where it leads nowhere."""
+    """What a JSON pointer in a fragment (`#`, `#/$defs/x`) leads to; None where it leads nowhere or is no pointer."""
+    if pointer != "#" and not pointer.startswith("#/"):
+        return None
     node = root
     for part in pointer.removeprefix("#").split("/")[1:]:
         part = part.replace("~1", "/").replace("~0", "~")

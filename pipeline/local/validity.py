@@ -11,12 +11,9 @@ import orjson
 @lru_cache(maxsize=256)
 def validator(schema: str) -> jsonschema_rs.Draft202012Validator | str:
     """The validator of a schema given as JSON text; or, as text, why it is no JSON Schema of draft 2020-12."""
-    root = orjson.loads(schema)
-    if isinstance(root, dict):
-        # Whatever dialect a schema names, the API reads it as 2020-12, and an unknown name must not be looked up.
-        root.pop("$schema", None)
     try:
-        return jsonschema_rs.Draft202012Validator(root, validate_formats=True, offline=True)
+        # Whatever dialect a schema names, the API reads it as 2020-12; offline, because the library fetches by default.
+        return jsonschema_rs.Draft202012Validator(orjson.loads(schema), validate_formats=True, offline=True)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         return error.message
 

@@ -31,7 +31,7 @@ class Scripted:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     waits: bool = False
     """Whether it waits for ever after the first part."""
-    closed: bool = False
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def card(self, requested: str) -> Card:
         return Card(requested, "Scripted", OWN_RULES, sees=False)
@@ -49,7 +49,7 @@ class Scripted:
                 if self.waits:
                     await asyncio.Event().wait()
         finally:
-            self.closed = True
+            self.closed.set()
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -135,14 +135,17 @@ def test_a_bug_is_a_500_that_tells_nothing() -> None:
     answered = asyncio.run(call(model))
     assert answered.status == 500
     assert json.loads(answered.body)["error"] == {"type": "api_error", "message": "Internal server error"}
-    assert model.closed
+    assert model.closed.is_set()
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_its_reply(stream: bool) -> None:
-    model = Scripted([Began(1), Piece("He"), Ended("end_turn", 1)], waits=True)
-    asyncio.run(call(model, {**BODY, "stream": stream}, left=model.begun.wait))
-    assert model.closed
+    async def leave() -> None:
+        model = Scripted([Began(1), Piece("He"), Ended("end_turn", 1)], waits=True)
+        await call(model, {**BODY, "stream": stream}, left=model.begun.wait)
+        await asyncio.wait_for(model.closed.wait(), timeout=10)
+
+    asyncio.run(leave())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost", "LOCALHOST:8080", "[::1]:80", "127.0.0.1"])

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pipeline.local import scalars
 from pipeline.local.errors import Unmakeable
 from pipeline.local.invent import invented
 from pipeline.local.pattern import matching
@@ -83,6 +84,8 @@ SCHEMAS: list[Any] = [
     {"allOf": [{"enum": [1, 2]}, {"enum": [2, 3]}]},
     {"allOf": [{"items": {"type": "integer"}, "uniqueItems": False}, {"items": {"minimum": 7}, "uniqueItems": True}]},
     {"allOf": [{"anyOf": [{"type": "integer"}, {"type": "null"}]}, {"anyOf": [{"minimum": 3}, {"const": None}]}]},
+    {"type": "array", "allOf": [{"minItems": 5}, {"minItems": 2}]},
+    {"type": "array", "minItems": 1, "allOf": [{"maxItems": 9}, {"maxItems": 1}]},
     {"allOf": [{"allOf": [{"type": "string"}]}, {"allOf": [{"minLength": 2}, True]}]},
     {"properties": {"ab": {"type": "integer"}}, "patternProperties": {"^a": {"minimum": 4}}, "required": ["ab"]},
     {"type": "string", "pattern": r"^[\]\-a-]\t?$"},
@@ -101,6 +104,23 @@ def test_an_invented_value_is_valid_for_the_reference_validator_too(schema: Any)
         if not uses_unicode_property:
             judge.validate(value)
         assert invented(text, chance(number)) == value
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer", "exclusiveMinimum": 3, "exclusiveMaximum": 5},
+        {"type": "integer", "exclusiveMinimum": -4, "maximum": -2, "multipleOf": 2},
+        {"type": "integer", "multipleOf": 1.5, "minimum": 1, "maximum": 7},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.001},
+        {"type": "number", "minimum": 1.004, "maximum": 1.006},
+    ],
+)
+def test_a_number_is_within_its_bounds_at_the_first_try(schema: dict[str, Any]) -> None:
+    judge = jsonschema.Draft202012Validator(schema)
+    make = scalars.integer if schema["type"] == "integer" else scalars.number
+    for number in range(30):
+        judge.validate(make(schema, chance(number)))
 
 
 def test_values_vary_with_chance() -> None:
@@ -139,6 +159,8 @@ def test_a_nullable_property_is_sometimes_null_and_mostly_not() -> None:
             "$defs": {"a": {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}},
         },
         {"type": "string", "not": {}},
+        {"anyOf": [False, False]},
+        {"$ref": "https://json-schema.org/draft/2020-12/schema", "required": ["x"], "type": "object"},
     ],
 )
 def test_a_schema_without_a_value_is_told_from_one_with(schema: Any) -> None:

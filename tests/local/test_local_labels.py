@@ -118,11 +118,13 @@ def test_what_is_labelled_is_called_as_the_title_says(title: str | None, noun: s
         {"a": {"enum": ["1", 1]}},
         {"a": {"anyOf": [{"enum": ["x"]}]}},
         {"a": True},
+        {"a": {"$ref": "#/properties"}},
+        {"a": {"$ref": "#/additional"}},
         {"a": {"type": "array", "items": {"enum": ["x"]}}},
     ],
 )
 def test_other_schemas_have_no_plain_form(properties: dict[str, Any]) -> None:
-    assert form_of(**properties) is None
+    assert label_form(json.dumps({"properties": properties, "additional": True})) is None
 
 
 def test_quotes_in_labels_are_escaped_in_the_grammar() -> None:

@@ -158,6 +158,14 @@ def test_what_is_no_json_is_refused_as_such(raw: bytes) -> None:
         messages.question(raw, NOW)
 
 
+def test_numbers_of_any_size_and_no_others_are_numbers() -> None:
+    huge = {"name": "t", "input_schema": {"type": "object", "properties": {"a": {"minimum": 10**40}}}}
+    assert str(10**40) in asked(tools=[huge]).tools
+    none = {"name": "t", "input_schema": {"type": "object", "properties": {"a": {"minimum": float("nan")}}}}
+    with pytest.raises(ApiError, match="NaN and Infinity are no numbers of JSON"):
+        asked(tools=[none])
+
+
 def test_a_refusal_does_not_carry_the_document() -> None:
     with pytest.raises(ApiError) as caught:
         asked(**says("a secret document"), max_tokens="secret")

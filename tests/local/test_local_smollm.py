@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,11 +41,14 @@ OBVIOUS = {
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Anthropic]:
-    with (
-        in_process(NAME) as (_, base_url),
-        Anthropic(api_key="any", base_url=base_url, max_retries=0, timeout=60, _strict_response_validation=True) as made,
-    ):
+def running() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with in_process(NAME) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(running: tuple[subprocess.Popen[str], str]) -> Iterator[Anthropic]:
+    with Anthropic(api_key="any", base_url=running[1], max_retries=0, timeout=60, _strict_response_validation=True) as made:
         yield made
 
 
@@ -114,6 +119,8 @@ def test_a_schema_that_the_grammar_cannot_hold_is_a_400_and_no_prose(client: Ant
     }
     with pytest.raises(anthropic.BadRequestError, match="cannot hold its answer to this schema"):
         ask(client, tools=[tool], tool_choice={"type": "any"})
+    with pytest.raises(anthropic.BadRequestError, match="cannot hold its answer to this schema"):
+        ask(client, tools=[tool], tool_choice={"type": "any"}, max_tokens=3)
 
 
 def test_max_tokens_ends_the_text_after_so_many_tokens(client: Anthropic) -> None:
@@ -129,14 +136,14 @@ def test_max_tokens_0_says_nothing(client: Anthropic) -> None:
 
 
 def test_a_stop_sequence_ends_the_text_before_itself(client: Anthropic) -> None:
-    whole = ask(client, "Tell a long story.").content[0].text
+    whole = ask(client, "Tell a long story.", max_tokens=24).content[0].text
     stop = whole.split()[6][:3] + "\n"  # never written: nothing is lost
-    assert ask(client, "Tell a long story.", stop_sequences=[stop]).content[0].text == whole
+    assert ask(client, "Tell a long story.", max_tokens=24, stop_sequences=[stop]).content[0].text == whole
     word = whole.split()[6]
-    message = ask(client, "Tell a long story.", stop_sequences=[word])
+    message = ask(client, "Tell a long story.", max_tokens=24, stop_sequences=[word])
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", word)
     assert message.content[0].text == whole[: whole.index(word)]
-    assert message.usage.output_tokens < 40
+    assert message.usage.output_tokens < 20
 
 
 def test_tokens_come_one_by_one_and_add_up(client: Anthropic) -> None:
@@ -199,3 +206,10 @@ def test_clients_that_leave_give_their_slots_back(client: Anthropic) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(leave, range(6)))
     assert ask(client.with_options(timeout=15), "Good.", output_config=shaped(SENTIMENT)).content
+
+
+def test_ctrl_c_is_left_to_the_parent_with_llama_cpp_loaded_too(
+    running: tuple[subprocess.Popen[str], str], client: Anthropic
+) -> None:
+    running[0].send_signal(signal.SIGINT)
+    assert ask(client, "Good.", output_config=shaped(SENTIMENT)).content

@@ -23,11 +23,13 @@ TEXT = {"type": "string"}
 TAKEN: list[Any] = [
     object_of(a=TEXT),
     {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "x", "title": "T", **object_of(a=TEXT)},
+    {"$schema": "https://example.com/not-to-be-fetched", **object_of(a=TEXT)},
     object_of(a={"enum": ["x", 1, None, True]}, b={"const": "y"}, c={"type": ["string", "null"]}),
     object_of(a={"anyOf": [TEXT, {"type": "null"}]}, b={"allOf": [TEXT, {"pattern": "^a+[0-9]{1,3}$"}]}),
     object_of(a={"type": "array", "items": object_of(b=TEXT), "minItems": 1}),
     object_of(a={"type": "string", "format": "date-time", "default": "x", "description": "d"}),
     {**object_of(a={"$ref": "#/$defs/e"}, b={"$ref": "#/$defs/e"}), "$defs": {"e": {"type": "string", "enum": ["x"]}}},
+    {**object_of(a={"$ref": "#/$defs/any"}), "$defs": {"any": True}},
     {**object_of(a={"$ref": "#/definitions/e~1f"}), "definitions": {"e/f": TEXT}},
 ]
 REFUSED: list[tuple[Any, str]] = [
@@ -46,6 +48,7 @@ REFUSED: list[tuple[Any, str]] = [
     (object_of(a={"type": "string", "pattern": "a(?=b)"}), "Pattern uses '(?='"),
     ({**object_of(a={"allOf": [{"$ref": "#/$defs/e"}]}), "$defs": {"e": TEXT}}, "'allOf' with '$ref' is not supported"),
     (object_of(a={"$ref": "https://example.com/schema"}), "JSON schema is invalid"),
+    (object_of(a={"$ref": "https://json-schema.org/draft/2020-12/schema"}), "External $ref 'https://json-schema.org"),
     (object_of(a={"$ref": "#/$defs/none"}), "JSON schema is invalid"),
     (object_of(a={"$ref": "#"}), "Recursive schemas are not supported ('#')"),
     ({**object_of(a={"$ref": "#/$defs/e"}), "$defs": {"e": object_of(b={"$ref": "#/$defs/e"})}}, "Recursive schemas"),
