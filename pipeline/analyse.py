@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from pipeline.call.caller import Caller
 from pipeline.events import AskedAgain, Listener
-from pipeline.records import Answer, Failure, Outcome, Prompt, Rejection, Reply, Row, Status, Usage
+from pipeline.records import Answer, Failure, Origin, Outcome, Prompt, Rejection, Reply, Row, Status, Usage
 from pipeline.render.prompt import Unaskable, again
 
 BREATH = 256
@@ -32,7 +32,7 @@ class Stages:
     caller: Caller
     judge: Callable[[Reply], Answer | Rejection]
     price: Callable[[Reply], float | None]
-    """USD of one reply; None when its model has no price."""
+    """USD of one reply, asked once for each; None when its model has no price."""
     asks: int
     """Questions a row may take: `check.asks`."""
     tell: Listener
@@ -48,7 +48,15 @@ class _Open:
     cost_usd: float | None = 0.0
     attempts: int = 0
 
+    bought: bool = False
+    """Whether any of its replies was paid for on its own account."""
+    last: tuple[Prompt, Reply, Rejection] | None = None
+    """The last reply that was no answer."""
+
     def add(self, reply: Reply, cost_usd: float | None) -> None:
+        if reply.origin is Origin.ELSEWHERE:
+            return
+        self.bought = True
         self.usage += reply.usage
         self.attempts += reply.attempts
         self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
@@ -109,10 +117,13 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
                 verdict = stages.judge(result)
                 if isinstance(verdict, Rejection) and verdict.complaint is not None and prompt.ask < stages.asks:
                     stages.tell(AskedAgain(prompt.key, prompt.ask + 1, verdict.error))
+                    state.last = (prompt, result, verdict)
                     waiting.append(again(prompt, result, verdict.complaint))
                     moved.set()
                     continue
                 emit(state.row, _judged(prompt, result, verdict, state), state.first)
+            elif prompt.use == "paid" and state.last is not None:
+                emit(state.row, _judged(*state.last, state), state.first)
             elif result.status is not Status.PENDING:
                 emit(state.row, _failed(prompt, result, state), state.first)
             del opened[prompt.position]
@@ -136,6 +147,7 @@ def _judged(prompt: Prompt, reply: Reply, verdict: Answer | Rejection, state: _O
         repairs=repairs,
         asks=prompt.ask,
         attempts=state.attempts,
+        reused=not state.bought,
         model=reply.model,
         stop_reason=reply.stop_reason,
         message_id=reply.message_id,

@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from pipeline.call.wire import Shape
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
 from pipeline.errors import ConfigInvalid, InputUnreadable, PipelineError, StorageFailed
-from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
+from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Notice, Planned, Publishing, Retrying, RowEnded
 from pipeline.measure.answers import Answers
 from pipeline.measure.gold import Agreed, Agreement
 from pipeline.measure.summary import Summary, Tally, within
@@ -33,15 +33,20 @@ from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import Source
 from pipeline.read.union import is_text
-from pipeline.records import JSON, Answer, Outcome, Prompt, Rejection, Reply, Row, Status
+from pipeline.records import JSON, Answer, Origin, Outcome, Prompt, Rejection, Reply, Row, Status
 from pipeline.render.prompt import Unaskable
 from pipeline.write.journal import ROWS, Journal
-from pipeline.write.rundir import RunFolder, locked
+from pipeline.write.lock import locked, output_locked
+from pipeline.write.rundir import RunFolder
 from pipeline.write.table import publish
 from pipeline.write.table_columns import Columns, Piece
 
 REQUEST = "request"
 """The part that stands for all of a request, with what this program puts into it."""
+JUDGE = "judge"
+"""Journal note: the schema and check by which the outcomes were judged."""
+JUDGED = (Status.OK, Status.OK_REPAIRED, Status.INVALID_OUTPUT)
+"""What a reply can be judged to be, one way or the other."""
 SETTLED = "settled"
 """Journal note: input and request of the last run that saw every row. While both are the same, an outcome is done by its
 position alone; otherwise each row's request key decides."""
@@ -59,6 +64,8 @@ class Work:
     prompt: Callable[[Row], Prompt | Unaskable]
     shape: Shape
     judge: Callable[[Reply], Answer | Rejection]
+    judged_by: str
+    """Digest of schema and check: replies are judged again, free, when it changes."""
     price: Callable[[Reply], float | None]
     enums: Mapping[str, Sequence[str]]
     """Answer properties with few values, and those values."""
@@ -90,15 +97,32 @@ class Result:
     """Why the run could not finish; nothing was published then."""
 
 
-def run(work: Work, *, retry: frozenset[Status], accept_change: bool, tell: Listener, tick: Callable[[], None]) -> Result:
-    """Starts, resumes, or brings up to date.
+def run(
+    work: Work,
+    *,
+    retry: frozenset[Status],
+    accept_change: bool,
+    wait: bool = False,
+    tell: Listener,
+    tick: Callable[[], None],
+) -> Result:
+    """Starts, resumes, or brings up to date. `wait`: for another run that holds the lock, instead of raising ComeBackLater.
 
     Raises PipelineError where it cannot begin. Once it has begun there is a Result with a summary, whatever happens: with
     the error that ended it, or with exit code 130 or 143 where a signal did; nothing is published then.
     """
     started_at = time.time()
     work.folder.create()
-    with locked(work.folder.lock, f"the run folder {work.folder.path}"):
+    job = work.folder.path.name
+
+    def say(sentence: str) -> None:
+        tell(Notice(sentence))
+
+    # Always in this order, and never two folders or two outputs: so nobody waits in a circle.
+    with (
+        locked(work.folder.lock, f"the run folder {work.folder.path}", job, wait=wait, say=say),
+        output_locked(work.output, job, wait=wait, say=say),
+    ):
         seen = fingerprint(work.source.files)
         totals = count(work.source, work.key, work.needs)
         with Journal(work.folder.journal) as journal:
@@ -140,6 +164,16 @@ class Input:
     """Of each file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What may be taken for granted about outcomes of earlier runs."""
+
+    placed: bool
+    """Input and request are those of the last run that saw every row: an outcome belongs to the row at its position."""
+    judged: bool
+    """Schema and check are those by which the outcomes were judged."""
+
+
 class Execution:
     """One execution under the lock."""
 
@@ -159,18 +193,23 @@ class Execution:
 
     def run(self, retry: frozenset[Status]) -> Result:
         state = self._state()
-        trusted = self._journal.noted(SETTLED) == state
-        if not trusted:  # until this run has seen every row, no position can be trusted, whatever stops it
+        known = Known(
+            placed=self._journal.noted(SETTLED) == state,
+            judged=self._journal.noted(JUDGE) in (None, self._work.judged_by),
+        )
+        if not (known.placed and known.judged):
+            # Until this run has seen every row, no outcome can be trusted by its position, whatever stops it.
             self._journal.note(SETTLED, "")
         self._journal.note(ROWS, json.dumps(self._input.rows))
         self._tell(Planned(sum(self._input.rows)))
-        interrupted = self._ask(retry | {Status.IN_DOUBT}, trusted)
+        interrupted = self._ask(retry, known)
         self._journal.flush()
         if interrupted is not None:
             reason = f"interrupted by {interrupted.signal.name}"
             return Result(self.write_summary(interrupted.exit_code, reason), {}, (), None)
         # Beyond this line every row has an outcome under the present request.
         self._refuse_changed_input()
+        self._journal.note(JUDGE, self._work.judged_by)
         self._journal.note(SETTLED, state)
         return self._publish()
 
@@ -186,9 +225,9 @@ class Execution:
         self._tally.stands(Status.PENDING, False, sum(self._input.rows) - counts.total())
         return self._file(self._summary(exit_code, reason))
 
-    def _ask(self, again: frozenset[Status], trusted: bool) -> Interrupted | None:
+    def _ask(self, retry: frozenset[Status], known: Known) -> Interrupted | None:
         """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
-        asked = self._unanswered(again, trusted)
+        asked = self._unanswered(retry, known)
         first = next((row for row in asked if row is not None), None)
         if first is None:
             return None
@@ -216,32 +255,46 @@ class Execution:
         transport = connect()
         try:
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
-            stages = Stages(work.prompt, self._online, work.judge, work.price, work.asks, self._tell)
+            stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
             await transport.close()
 
-    def _unanswered(self, again: frozenset[Status], trusted: bool) -> Iterator[Row | None]:
-        """The rows to ask about: those without an outcome, with one that is to be tried again or was being tried again, or
-        whose request changed. A None after each batch, which may have been long and brought no row."""
+    def _unanswered(self, retry: frozenset[Status], known: Known) -> Iterator[Row | None]:
+        """The rows to ask about: those without an outcome, with one that is to be tried again or was being tried again, whose
+        request changed, or whose reply is to be judged anew. A None after each batch, which may have been long and brought
+        no row."""
         work = self._work
         columns = list(dict.fromkeys([*work.needs, *([work.key] if work.key is not None else [])]))
         left_open = {position for position, _ in self._journal.opened}
         for batch in work.source.batches(columns):
-            known = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
+            had = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
             kept = 0
             for row in rows(batch, work.needs, work.key):
-                had = known.get(row.position)
-                if had is not None:
-                    ended = had[1] not in again and row.position not in left_open
-                    if ended and (trusted or had[0] == self._key(row)):
-                        kept += 1
-                        continue
-                    self._stale[row.position] = had[1]
+                key, status = had.get(row.position, (None, None))
+                if status is None:
+                    yield row
+                    continue
+                if status in retry:
+                    row = replace(row, use="new")
+                elif (not known.placed and key != self._key(row)) or status is Status.IN_DOUBT or row.position in left_open:
+                    pass
+                elif known.judged or status not in JUDGED:
+                    kept += 1
+                    continue
+                else:
+                    row = replace(row, use="paid")
+                self._stale[row.position] = status
                 yield row
             if kept:
                 self._tell(Kept(kept))
             yield None
+
+    def _priced(self, reply: Reply) -> float | None:
+        cost_usd = self._work.price(reply)
+        if reply.origin is Origin.NOW:
+            self._tally.bought(reply.usage, cost_usd)
+        return cost_usd
 
     def _key(self, row: Row) -> bytes | None:
         prompt = self._work.prompt(row)

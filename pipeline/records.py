@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
+Use: TypeAlias = Literal["any", "new", "paid"]
+"""What may answer a prompt: any reply to the same request, a paid one before a new one; a new one only, since a person asked to
+try again; or only what is paid for already, since nothing but the check has changed."""
+
 FILE_SHIFT = 40
 """A position is `file ordinal << FILE_SHIFT | row index`: up to 2^40 rows a file, 2^23 files, inside SQLite's int64."""
 
@@ -63,6 +67,8 @@ class Row:
     """Column → Python value (None for null)."""
     fault: str | None = None
     """Why the reader could not give this record whole (a ragged CSV line, say); such a row is an `input_error`."""
+    use: Use = "any"
+    """What may answer it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ class Prompt:
     """The conversation after the constant part; the last turn is the user's."""
     ask: int = 1
     """1 for the first question about the row, one more for each re-ask."""
+    use: Use = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,17 @@ class Usage:
         )
 
 
+class Origin(StrEnum):
+    """Where a reply comes from."""
+
+    NOW = "now"
+    """Bought by this run, or by one that was interrupted before it could use it."""
+    BEFORE = "before"
+    """Bought by an earlier run for this very row."""
+    ELSEWHERE = "elsewhere"
+    """Bought for another row with an identical request: it costs this row nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What the API answered to one ask: a whole, readable 200."""
@@ -162,22 +180,24 @@ class Reply:
     """`usage.inference_geo`: prices depend on it."""
     refusal: str | None = None
     """Category and explanation of a refusal, where the API gave them."""
+    origin: Origin = Origin.NOW
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """What an earlier, interrupted run left of an ask."""
+    """What the journal holds of an ask."""
 
     attempts: int
     """HTTP requests it took so far."""
     in_doubt: bool
-    """A request was out when that run ended: it may have been paid, and its reply is lost."""
+    """A request was out when an earlier run ended: it may have been paid, and its reply is lost."""
     body: bytes | None = None
-    """The raw reply, if it was filed: paid for, and never used."""
+    """A raw reply to this request."""
     request_id: str | None = None
     latency_s: float = 0.0
     at: float = 0.0
     """Unix time of the reply."""
+    origin: Origin = Origin.NOW
 
 
 @dataclass(frozen=True, slots=True)

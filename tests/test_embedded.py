@@ -49,7 +49,7 @@ def test_the_embedded_server_ends_with_a_run_that_was_killed(tmp_path: Path) -> 
     job = JobFolder(tmp_path / "job", [f"text {number}" for number in range(5000)], "", call=LOCAL)
     process = job.start("run", "--log-format", "text")
     assert process.stderr is not None
-    while "planned" not in (line := process.stderr.readline()):
+    while "the first ask is through" not in (line := process.stderr.readline()):
         assert line, "the run ended before it began"
     (server,) = servers(process.pid)
     process.send_signal(signal.SIGKILL)

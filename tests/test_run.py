@@ -110,6 +110,80 @@ def test_an_edited_row_costs_itself_and_a_deleted_one_leaves(job: JobFolder, api
     answers_are_on_their_rows(job)
 
 
+def test_identical_rows_are_paid_once(tmp_path: Path, api: Api) -> None:
+    job = JobFolder(tmp_path / "job", [f"good {number % 10}" for number in range(60)], api.url)
+    ended = job.run()
+    assert (ended.code, ended.summary["requests"], ended.summary["reused"]) == (0, 10, 50)
+    assert len(api.asked) == 10
+    answers_are_on_their_rows(job)
+    rows = job.rows()
+    paid = [row for row in rows if not row["_reused"]]
+    assert sum(row["_cost_usd"] for row in rows) == pytest.approx(10 * 3.5e-6) == pytest.approx(ended.summary["cost_usd"])
+    assert {(row["_attempts"], row["_input_tokens"], row["_cost_usd"]) for row in rows if row["_reused"]} == {(0, 0, 0.0)}
+    assert [row["_attempts"] for row in paid] == [1] * 10
+
+
+def test_reordered_rows_cost_nothing(job: JobFolder, api: Api) -> None:
+    job.run()
+    job.input(list(reversed(TEXTS)))
+    ended = job.run()
+    assert (ended.summary["requests"], ended.summary["cost_usd"]) == (0, 0)
+    answers_are_on_their_rows(job)
+
+
+def test_a_row_inserted_at_the_top_costs_itself(job: JobFolder, api: Api) -> None:
+    job.run()
+    job.input(["a good start", *TEXTS])
+    assert job.run().summary["requests"] == 1
+    answers_are_on_their_rows(job)
+
+
+def test_a_row_that_left_and_comes_back_costs_nothing(job: JobFolder) -> None:
+    job.run()
+    job.input(TEXTS[:10])
+    assert job.run().summary["requests"] == 0
+    job.input(TEXTS)
+    assert job.run().summary["requests"] == 0
+    answers_are_on_their_rows(job)
+
+
+def test_a_change_taken_back_costs_nothing(job: JobFolder) -> None:
+    job.run()
+    job.configure(prompt={"user": "Say: {{ text }}"})
+    assert job.run("--accept-change").summary["requests"] == 40
+    job.configure(prompt={"user": "{{ text }}"})
+    assert job.run("--accept-change").summary["requests"] == 0
+    answers_are_on_their_rows(job)
+
+
+def test_what_only_the_check_has_changed_is_judged_again_for_nothing(tmp_path: Path) -> None:
+    with serving(lambda asked: message(f"```json\n{answer('good')}\n```" if "good" in asked.text else "no")) as api:
+        job = JobFolder(tmp_path / "job", ["good", "bad"], api.url, check={"repair": "off", "asks": 1})
+        first = job.run()
+        assert (first.summary["invalid_output"], first.summary["requests"]) == (2, 2)
+        job.configure(check={"repair": "wrappers"})
+        second = job.run()
+        assert (second.summary["ok_repaired"], second.summary["invalid_output"]) == (1, 1)
+        assert (second.summary["requests"], second.summary["cost_usd"]) == (0, 0)
+        assert [row["_cost_usd"] for row in job.rows()] == pytest.approx([3.5e-6] * 2), "the table still tells what it cost"
+        job.configure(check={"repair": "off", "asks": 2})
+        third = job.run()
+        assert (third.summary["invalid_output"], third.summary["requests"]) == (2, 0)
+
+
+def test_a_doubt_can_be_held_for_a_person_to_decide(tmp_path: Path) -> None:
+    with serving(lambda _: Canned(cut=0)) as api:
+        job = JobFolder(tmp_path / "job", ["good"], api.url, run={"in_doubt": "hold"})
+        first = job.run()
+        assert (first.code, first.summary["in_doubt"], first.summary["requests"]) == (1, 1, 1)
+        assert job.run().summary["requests"] == 0
+        assert job.rows()[0]["_status"] == "in_doubt"
+        assert "--retry in_doubt" in job.rows()[0]["_error"]
+        api.script = right
+        decided = job.run("--retry", "in_doubt")
+        assert (decided.code, decided.summary["ok"], decided.summary["possible_double_charges"]) == (0, 1, 1)
+
+
 def test_an_edit_seen_only_in_part_is_still_an_edit(job: JobFolder, api: Api) -> None:
     """`--limit` sees five of forty edited rows; the other answers must not stand for the new texts."""
     job.run()

@@ -45,7 +45,8 @@ class Ledger(Protocol):
     """The durable memory, as a caller sees it. Raises StorageFailed when it cannot remember: then nothing may be sent."""
 
     def recall(self, prompt: Prompt, key: bytes) -> Recall | None:
-        """What an earlier run left of this very ask (same row, same ask, same request); None if it never asked."""
+        """What is known of this ask: what an earlier run left of it, or a reply to an identical request, if `prompt.use`
+        admits one; None if there is neither."""
 
     async def sent(self, prompt: Prompt, key: bytes) -> None:
         """Returns once it is durable that this request leaves now."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.call.caller import Broken, Ledger, Transport
 from pipeline.call.classify import Verdict, broken, failed, unreadable
@@ -17,9 +17,13 @@ from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.wire import Shape, Unreadable, read
 from pipeline.errors import ComeBackLater, PipelineError, ServiceDown
 from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
-from pipeline.records import Failure, Prompt, Reply, Status
+from pipeline.records import Failure, Origin, Prompt, Reply, Status
 
 OPEN_PER_PLACE = 2
+HELD = (
+    "an earlier request about this row may have been paid and its reply is lost; "
+    "run.in_doubt is hold, so it is sent again only by --retry in_doubt"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Limits:
     concurrency: int
     attempts: int
     longest_wait_s: float
+    hold: bool = False
+    """What may have been paid is not sent again: a person decides (`run.in_doubt`)."""
 
 
 @dataclass(slots=True)
@@ -48,6 +54,8 @@ class Online:
     requests: int = field(default=0, init=False)
     """HTTP requests sent so far."""
     _stop: PipelineError | None = field(default=None, init=False)
+    _asking: dict[bytes, asyncio.Future[Reply | None]] = field(default_factory=dict, init=False)
+    """Request key → the reply that an ask in progress will bring; None where it brings none."""
     _not_before: float = field(default=0.0, init=False)
     """Loop time before which nobody sends: one `retry-after` stops all, those that hold a place already too."""
 
@@ -107,17 +115,39 @@ class Online:
         done.put_nowait(upstream)
 
     async def _ask(self, prompt: Prompt, places: asyncio.Semaphore) -> Reply | Failure:
-        """One ask to its end: a reply already paid for, or attempts until one brings a reply or none may be made."""
+        """One ask to its end. Of identical asks that are open at the same time, one is made and the others wait for it."""
         key = self.shape.key(prompt)
+        while (other := self._asking.get(key)) is not None:
+            reply = await asyncio.shield(other)
+            if reply is not None:
+                return replace(reply, attempts=0, origin=Origin.ELSEWHERE)
+        mine: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self._asking[key] = mine
+        try:
+            result = await self._ask_once(prompt, key, places)
+            mine.set_result(result if isinstance(result, Reply) else None)
+        finally:
+            del self._asking[key]
+            if not mine.done():
+                mine.set_result(None)
+        return result
+
+    async def _ask_once(self, prompt: Prompt, key: bytes, places: asyncio.Semaphore) -> Reply | Failure:
+        """A reply already paid for, or attempts until one brings a reply or none may be made."""
         left = self.ledger.recall(prompt, key)
         sent = left.attempts if left is not None else 0
         if left is not None and left.body is not None:
             reply = self._read(left.body, left.request_id, left.latency_s, left.at, sent)
             if isinstance(reply, Reply):
-                return reply
+                return replace(reply, origin=left.origin)
+        if prompt.use == "paid":
+            return Failure(Status.PENDING, "nothing that is paid for answers this", None, 0)
         if left is not None and (left.in_doubt or left.body is not None):
-            self.tell(InDoubt(prompt.key))  # lost, or filed and not readable as a reply: either way perhaps paid
-        patience = Patience(self.limits.attempts, self.limits.longest_wait_s, self.random)
+            # Lost, or filed and not readable as a reply: either way perhaps paid.
+            if self.limits.hold and prompt.use != "new":
+                return Failure(Status.IN_DOUBT, HELD, None, sent)
+            self.tell(InDoubt(prompt.key))
+        patience = Patience(self.limits.attempts, self.limits.longest_wait_s, self.random, repeats=not self.limits.hold)
 
         def before_wait(number: int, attempt: Attempt) -> None:
             wait_s = attempt.wait_s or 0.0

@@ -42,6 +42,8 @@ class Patience:
     longest_wait_s: float
     """All waits for limits together: beyond it the run comes back later."""
     random: Callable[[], float]
+    repeats: bool = True
+    """Whether what may have been billed is repeated at all."""
     counted: int = 0
     ambiguous: int = 0
     limited: int = 0
@@ -53,7 +55,7 @@ class Patience:
             return None
         if verdict.at_most is not None:
             self.ambiguous += 1
-            if self.ambiguous > verdict.at_most:
+            if self.ambiguous > verdict.at_most or not self.repeats:
                 return None
         self.counted += verdict.counts
         if self.counted >= self.attempts:

@@ -79,15 +79,17 @@ class Tally:
         self._cost_usd: float | None = 0.0
 
     def ended(self, outcome: Outcome) -> None:
-        """A row has ended in this execution. One that was put back to PENDING has not, but what it sent counts."""
-        self._ended += outcome.status is not Status.PENDING
-        if outcome.reused:  # its asks, tokens and dollars are those of the row that paid
-            return
-        self._retries += max(0, outcome.attempts - outcome.asks)
-        self._asks_again += max(0, outcome.asks - 1)
-        self._usage += outcome.usage
+        """A row has ended in this execution."""
+        self._ended += 1
+        if not outcome.reused:
+            self._retries += max(0, outcome.attempts - outcome.asks)
+            self._asks_again += max(0, outcome.asks - 1)
+
+    def bought(self, usage: Usage, cost_usd: float | None) -> None:
+        """A reply that this execution paid for; None: its model has no price."""
+        self._usage += usage
         if self._cost_usd is not None:
-            self._cost_usd = None if outcome.cost_usd is None else self._cost_usd + outcome.cost_usd
+            self._cost_usd = None if cost_usd is None else self._cost_usd + cost_usd
 
     def doubt(self, requests: int) -> None:
         """So many requests of an interrupted run may have been paid and are sent again."""

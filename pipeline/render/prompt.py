@@ -31,7 +31,7 @@ def prompt(row: Row, templates: Templates, constant: Constant) -> Prompt | Unask
         text.encode()
     except UnicodeEncodeError:
         return Unaskable("the prompt holds half of a surrogate pair, which no request can carry: mend the text of this row")
-    return Prompt(row.position, row.key, constant, (Turn("user", (Text(text),)),))
+    return Prompt(row.position, row.key, constant, (Turn("user", (Text(text),)),), use=row.use)
 
 
 def again(asked: Prompt, reply: Reply, complaint: str) -> Prompt:

@@ -7,6 +7,8 @@ it, and the row leaves `open` with the same commit that brings its `outcome`. So
     in `open`, reply         the answer is here and is judged again, free
     in `outcome`             done
 
+Replies are never removed: by their request key they answer the same request of any row, of this run or a later one.
+
 One thread writes, over one connection, and commits all that has gathered since its last commit: under load that is hundreds of
 records a commit, alone it is one, and nobody waits for a timer. `synchronous=FULL`: a commit survives power loss.
 Row tables are keyed by position (file ordinal << 40 | row index), never by hash: inserts stay at the end of the tree and resume
@@ -31,10 +33,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from pipeline.errors import Bug, PipelineError, StorageFailed
-from pipeline.records import FILE_SHIFT, Outcome, Prompt, Recall, Status, Usage
+from pipeline.records import FILE_SHIFT, Origin, Outcome, Prompt, Recall, Status, Usage
+from pipeline.write.index import Index
 
 VERSION = 1
 ROWS = "rows"
@@ -42,6 +47,7 @@ ROWS = "rows"
 KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup"
 GATHER = 500
 """Records a commit at most."""
+KEYS_READ = 50_000
 BACKLOG = 20_000
 """Records that may wait for the writer; beyond that whoever tells the journal waits."""
 
@@ -52,8 +58,9 @@ CREATE TABLE IF NOT EXISTS open (
     attempts INTEGER NOT NULL, out INTEGER NOT NULL, reply INTEGER,
     PRIMARY KEY (position, ask)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS paid (reply INTEGER PRIMARY KEY, key BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS reply (
-    id INTEGER PRIMARY KEY, position INTEGER NOT NULL, ask INTEGER NOT NULL, key BLOB NOT NULL,
+    id INTEGER PRIMARY KEY, position INTEGER NOT NULL, ask INTEGER NOT NULL,
     request_id TEXT, latency_s REAL NOT NULL, at REAL NOT NULL, body BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS outcome (
@@ -68,12 +75,12 @@ SENT = """
 INSERT INTO open VALUES (:position, :ask, :key, 1, 1, NULL)
 ON CONFLICT DO UPDATE SET attempts = iif(key = :key, attempts, 0) + 1, key = :key, out = 1, reply = NULL
 """
-REPLIED = """
-INSERT INTO reply (position, ask, key, request_id, latency_s, at, body)
-VALUES (:position, :ask, :key, :request_id, :latency_s, :at, :body)
-"""
-FILED = "UPDATE open SET out = 0, reply = last_insert_rowid() WHERE position = :position AND ask = :ask"
+PAID = "INSERT INTO paid VALUES (:id, :key)"
+"""Keys stand in a table of their own: reading them all must not read the replies."""
+REPLIED = "INSERT INTO reply VALUES (:id, :position, :ask, :request_id, :latency_s, :at, :body)"
+FILED = "UPDATE open SET out = 0, reply = :id WHERE position = :position AND ask = :ask"
 UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
+REPLY = "SELECT position, body, request_id, latency_s, at FROM reply WHERE id = ?"
 CLOSED = "DELETE FROM open WHERE position = :position"
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -113,6 +120,8 @@ class Journal:
             for position, ask, key, attempts, out, reply in self._read("SELECT * FROM open")
         }
         """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
+        self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
+        self._index = Index.load(self._keys())
         self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
         self._writer.start()
 
@@ -127,13 +136,23 @@ class Journal:
     # What a caller tells and asks (call.caller.Ledger) ------------------------------------------------------------------
 
     def recall(self, prompt: Prompt, key: bytes) -> Recall | None:
+        """What the last run left of this very ask; else the latest reply to an identical request, whoever paid for it."""
         left = self.opened.get((prompt.position, prompt.ask))
-        if left is None or left.key != key:
+        if left is not None and left.key == key:
+            if left.reply is None:
+                return Recall(left.attempts, left.out)
+            (_, body, request_id, latency_s, at) = self._read(REPLY, left.reply)[0]
+            return Recall(left.attempts, False, body, request_id, latency_s, at)
+        if prompt.use == "new":
             return None
-        if left.reply is None:
-            return Recall(left.attempts, left.out)
-        statement = "SELECT body, request_id, latency_s, at FROM reply WHERE id = ?"
-        return Recall(left.attempts, False, *self._read(statement, left.reply)[0])
+        for reply in self._index.find(key):
+            if self._read("SELECT key FROM paid WHERE reply = ?", reply) != [(key,)]:
+                continue
+            (position, body, request_id, latency_s, at) = self._read(REPLY, reply)[0]
+            own = position == prompt.position
+            origin = Origin.BEFORE if own else Origin.ELSEWHERE
+            return Recall(int(own), False, body, request_id, latency_s, at, origin)
+        return None
 
     async def sent(self, prompt: Prompt, key: bytes) -> None:
         await self._durably((SENT, {"position": prompt.position, "ask": prompt.ask, "key": key}))
@@ -141,9 +160,12 @@ class Journal:
     async def replied(
         self, prompt: Prompt, key: bytes, *, body: bytes, request_id: str | None, latency_s: float, at: float
     ) -> None:
-        where = {"position": prompt.position, "ask": prompt.ask}
-        record = {**where, "key": key, "request_id": request_id, "latency_s": latency_s, "at": at, "body": body}
-        await self._durably((REPLIED, record), (FILED, where))
+        self._last_reply += 1
+        reply = self._last_reply
+        where = {"id": reply, "position": prompt.position, "ask": prompt.ask}
+        record = {**where, "request_id": request_id, "latency_s": latency_s, "at": at, "body": body}
+        await self._durably((PAID, {"id": reply, "key": key}), (REPLIED, record), (FILED, where))
+        self._index.add(key, reply)
 
     async def unpaid(self, prompt: Prompt, key: bytes) -> None:
         self._put(_Write(((UNPAID, {"position": prompt.position, "ask": prompt.ask}),)))
@@ -202,6 +224,13 @@ class Journal:
     def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with _reading(self._path):
             return self._reader.execute(statement, values).fetchall()
+
+    def _keys(self) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+        with _reading(self._path):
+            found = self._reader.execute("SELECT substr(key, 1, 8), reply FROM paid ORDER BY reply")
+            while chunk := found.fetchmany(KEYS_READ):
+                prefixes, replies = zip(*chunk, strict=True)
+                yield b"".join(prefixes), np.array(replies, dtype=np.int64)
 
     # The writer ---------------------------------------------------------------------------------------------------------
 

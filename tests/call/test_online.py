@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from pipeline.call.caller import Broken
 from pipeline.call.online import Limits, Online
 from pipeline.errors import AccountRefused, ComeBackLater, InputUnreadable, PipelineError, ServiceDown, StorageFailed
 from pipeline.events import Event, InDoubt, Retrying, Stopping
-from pipeline.records import Failure, Prompt, Recall, Reply
+from pipeline.records import Failure, Origin, Prompt, Recall, Reply, Use
 from tests.api import Canned, error, message
 from tests.call.fakes import SHAPE, Book, Line, prompt, prompts
 
@@ -194,6 +195,52 @@ def test_a_reply_that_was_paid_for_is_used_and_not_bought_again() -> None:
     assert (reply.text, reply.request_id, reply.at, reply.attempts) == ("paid", "req_9", 500.0, 2)
     assert run.line.texts == []
     assert run.caller.requests == 0
+
+
+def test_identical_asks_in_flight_are_made_once() -> None:
+    run = Run(["canary", "a", "b", "a", "a", "b"], echo, concurrency=8)
+    assert sorted(run.line.texts) == ["a", "b", "canary"]
+    replies = [result for _, result in sorted(run.results.items()) if isinstance(result, Reply)]
+    assert [reply.text for reply in replies] == ["canary", "a", "b", "a", "a", "b"]
+    assert sorted(reply.origin for reply in replies) == ["elsewhere"] * 3 + ["now"] * 3
+    assert [reply.attempts for reply in replies if reply.origin is Origin.ELSEWHERE] == [0, 0, 0]
+
+
+def test_an_identical_ask_that_fails_leaves_the_others_to_try_themselves() -> None:
+    run = Run(["a", "a"], lambda text, number: error(500, "api_error") if number <= 3 else message(text))
+    assert run.statuses() == ["failed", "reply"]
+
+
+def test_what_only_paid_replies_may_answer_is_never_sent() -> None:
+    line, book = Line(echo), Book()
+
+    async def drive() -> list[Reply | Failure]:
+        async def one() -> AsyncGenerator[Prompt]:
+            yield replace(prompt("a"), use="paid")
+
+        caller = Online(line, book, SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        return [result async for _, result in caller.replies(one())]
+
+    (result,) = asyncio.run(drive())
+    assert isinstance(result, Failure)
+    assert line.texts == []
+
+
+@pytest.mark.parametrize(("use", "sent"), [("any", 0), ("new", 1)])
+def test_a_doubt_that_is_held_waits_for_a_person(use: Use, sent: int) -> None:
+    line, book = Line(echo), Book({0: Recall(1, True)})
+
+    async def drive() -> list[Reply | Failure]:
+        async def one() -> AsyncGenerator[Prompt]:
+            yield replace(prompt("a"), use=use)
+
+        limits = Limits(4, 3, 900.0, hold=True)
+        caller = Online(line, book, SHAPE, limits, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        return [result async for _, result in caller.replies(one())]
+
+    (result,) = asyncio.run(drive())
+    assert len(line.texts) == sent
+    assert isinstance(result, Reply) or result.status == "in_doubt"
 
 
 def test_an_ask_in_doubt_is_sent_again_and_said_so() -> None:

@@ -26,10 +26,10 @@ def test_summary_json_is_the_documented_object_on_one_line() -> None:
             status=Status.OK,
             asks=2,
             attempts=5,
-            usage=Usage(100, 20, 30, 4, 6, 0),
-            cost_usd=0.25,
         )
     )
+    tally.bought(Usage(60, 10, 30, 4, 0, 0), 0.125)
+    tally.bought(Usage(40, 10, 0, 0, 6, 0), 0.125)
     tally.doubt(1)
     tally.doubt(2)
     tally.stands(Status.OK, reused=False)
@@ -77,16 +77,15 @@ def test_a_reason_from_hostile_data_is_still_one_line_of_json() -> None:
 
 def test_cost_is_unknown_once_a_paid_reply_has_no_price() -> None:
     tally = Tally()
-    tally.ended(Outcome(0, Status.OK, cost_usd=1.0))
-    tally.ended(Outcome(1, Status.OK, cost_usd=None))
-    tally.ended(Outcome(2, Status.OK, cost_usd=1.0))
+    for cost_usd in (1.0, None, 1.0):
+        tally.bought(Usage(), cost_usd)
     assert summed(tally).cost_usd is None
 
 
 def test_cost_carries_no_rounding_dust() -> None:
     tally = Tally()
-    for position in range(10):
-        tally.ended(Outcome(position, Status.OK, cost_usd=0.1))
+    for _ in range(10):
+        tally.bought(Usage(), 0.1)
     assert summed(tally).cost_usd == 1.0
 
 
@@ -95,13 +94,6 @@ def test_a_reused_answer_costs_nothing_and_asks_nothing() -> None:
     tally.ended(Outcome(0, Status.OK, asks=2, attempts=0, reused=True, cost_usd=None))
     summary = summed(tally)
     assert (summary.asks_again, summary.retries, summary.cost_usd, summary.rows_per_second) == (0, 0, 0.0, 0.5)
-
-
-def test_a_row_put_back_to_pending_has_not_ended_but_its_retries_count() -> None:
-    tally = Tally()
-    tally.ended(Outcome(0, Status.PENDING, asks=1, attempts=4))
-    summary = summed(tally)
-    assert (summary.rows_per_second, summary.retries) == (0.0, 3)
 
 
 def test_a_clock_set_back_gives_no_negative_time() -> None:
@@ -113,7 +105,7 @@ def test_a_clock_set_back_gives_no_negative_time() -> None:
 
 def test_recount_forgets_the_table_but_not_what_was_paid() -> None:
     tally = Tally()
-    tally.ended(Outcome(0, Status.OK, cost_usd=0.5))
+    tally.bought(Usage(), 0.5)
     tally.stands(Status.OK, reused=True)
     tally.recount()
     tally.stands(Status.PENDING, reused=False)

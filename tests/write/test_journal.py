@@ -8,12 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import Bug, StorageFailed
-from pipeline.records import Constant, Outcome, Prompt, Recall, Status, Text, Turn, Usage
+from pipeline.records import Constant, Origin, Outcome, Prompt, Recall, Status, Text, Turn, Usage
 from pipeline.write.journal import Journal, glance
 
 KEY = b"k" * 16
@@ -106,6 +107,30 @@ def test_a_reply_that_was_not_used_comes_back_free(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.db") as journal:
         assert journal.recall(prompt(), KEY) == Recall(1, False, b"paid for", "req_1", 0.5, 100.0)
         assert journal.paid()[0] == 1
+
+
+def test_a_reply_answers_the_same_request_of_any_row_in_any_later_run(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt())
+        replied(journal, prompt(), b"paid for")
+        journal.ended(FULL, KEY)
+        in_this_run = journal.recall(prompt(position=9), KEY)
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(position=9), KEY) == in_this_run
+        assert in_this_run == Recall(0, False, b"paid for", "req_1", 0.5, 100.0, Origin.ELSEWHERE)
+        assert journal.recall(prompt(), KEY) == Recall(1, False, b"paid for", "req_1", 0.5, 100.0, Origin.BEFORE)
+        assert journal.recall(replace(prompt(position=9), use="new"), KEY) is None
+        assert journal.recall(prompt(position=9), KEY[:8] + b"another!") is None
+
+
+def test_of_two_replies_to_one_request_the_later_counts(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        for position, body in ((1, b"first"), (2, b"second")):
+            sent(journal, prompt(position))
+            replied(journal, prompt(position), body)
+        found = journal.recall(prompt(position=9), KEY)
+        assert found is not None
+        assert found.body == b"second"
 
 
 def test_each_ask_of_a_row_is_remembered_by_itself(tmp_path: Path) -> None:
@@ -222,7 +247,7 @@ def test_a_glance_at_a_damaged_journal_says_so(tmp_path: Path) -> None:
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
-from pipeline.records import Constant, Outcome, Prompt, Status, Text, Turn
+from pipeline.records import Constant, Origin, Outcome, Prompt, Status, Text, Turn
 from pipeline.write.journal import Journal
 
 async def run():
