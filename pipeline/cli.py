@@ -14,7 +14,7 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from pipeline import __version__
-from pipeline.errors import Bug, PipelineError, StorageFailed
+from pipeline.errors import Bug, PipelineError, StorageFailed, UsageError
 
 USAGE = 64
 INTERRUPTED = 130
@@ -76,6 +76,9 @@ def run(
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Go on although prompt, schema or model changed: rows are paid for again.")
     ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="While another run of this job goes on, wait for its end instead of exiting with 75.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object on stdout, nothing else.")
     ] = False,
@@ -99,6 +102,7 @@ def run(
         limit=limit,
         retry=_statuses(retry),
         accept_change=accept_change,
+        wait=wait,
         json=as_json,
         quiet=quiet,
         log_format=_one_of("--log-format", log_format, ("json", "text")),
@@ -130,6 +134,26 @@ def status(
 
 
 @app.command()
+def purge(
+    config: Config,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Forget stored replies, keep the output table and the figures of past runs.
+
+    The run folder then holds nothing of what was asked and answered. The next `pipeline run` starts anew and pays again, so
+    this asks first; where there is no terminal to ask on, say `--yes`.
+    """
+    from pipeline.commands.purge import purge as forget
+
+    told = forget(config, sets or [], lambda text: yes or _agreed(text))
+    if told is None:
+        _say("nothing was forgotten", "say yes, or --yes, to forget it")
+        raise Exit(INTERRUPTED)
+    typer.echo(told)
+
+
+@app.command()
 def serve(
     model: Annotated[str, typer.Option(help="`smollm2-135m`, a real small model, or `rehearsal`, valid answers at once.")] = (
         "smollm2-135m"
@@ -148,6 +172,18 @@ def serve(
     from pipeline.commands.serve import serve as forever
 
     forever(model, port, latency_s, seed, slots, until_eof)
+
+
+def _agreed(text: str) -> bool:
+    """Asks a person. UsageError where there is none."""
+    if not sys.stdin.isatty():
+        raise UsageError("purge asks before it forgets what was paid for, and there is no terminal to ask on", todo="say --yes")
+    typer.echo(text, err=True)
+    try:
+        return typer.confirm("Forget them?", err=True)
+    except typer.Abort:  # ctrl-C, or the end of the input
+        typer.echo(err=True)  # ends the line of the question
+        return False
 
 
 def _paths(inputs: list[str] | None, output: str | None) -> list[str]:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -47,6 +48,10 @@ JUDGE = "judge"
 """Journal note: the schema and check by which the outcomes were judged."""
 JUDGED = (Status.OK, Status.OK_REPAIRED, Status.INVALID_OUTPUT)
 """What a reply can be judged to be, one way or the other."""
+CHECKED = "checked"
+"""Journal note: the files whose keys were proven, and their rows."""
+PUBLISHED = "published"
+"""Journal note: the table as it was published last, and what it holds."""
 SETTLED = "settled"
 """Journal note: input and request of the last run that saw every row. While both are the same, an outcome is done by its
 position alone; otherwise each row's request key decides."""
@@ -59,6 +64,8 @@ class Work:
     source: Source
     key: str | None
     """The key column."""
+    limit: int | None
+    """Rows that the source was cut to."""
     needs: tuple[str, ...]
     """Columns that a prompt takes."""
     prompt: Callable[[Row], Prompt | Unaskable]
@@ -80,6 +87,8 @@ class Work:
     """Entered only when there is something to ask: starts what must run beside the job, gives what makes the transport.
     That in turn is called once, inside the event loop."""
     limits: Limits
+    reserve_bytes: int
+    """Disk for the replies that may be out at once, at their longest."""
     asks: int
     max_failed: int | str
     drain_s: float
@@ -111,7 +120,6 @@ def run(
     Raises PipelineError where it cannot begin. Once it has begun there is a Result with a summary, whatever happens: with
     the error that ended it, or with exit code 130 or 143 where a signal did; nothing is published then.
     """
-    started_at = time.time()
     work.folder.create()
     job = work.folder.path.name
 
@@ -123,17 +131,32 @@ def run(
         locked(work.folder.lock, f"the run folder {work.folder.path}", job, wait=wait, say=say),
         output_locked(work.output, job, wait=wait, say=say),
     ):
+        started_at = time.time()
         seen = fingerprint(work.source.files)
-        totals = count(work.source, work.key, work.needs)
-        with Journal(work.folder.journal) as journal:
+        with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
+            found = Input(seen, _rows(work, journal, seen))
             _refuse_change(work, journal, accept_change)
             work.folder.write_json(work.folder.job, work.described)
-            execution = Execution(work, journal, Input(seen, totals), started_at, tell, tick)
+            execution = Execution(work, journal, found, started_at, tell, tick)
             try:
                 return execution.run(retry)
             except PipelineError as error:
                 summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
                 return Result(summary, {}, (), None, error)
+
+
+def _rows(work: Work, journal: Journal, seen: Fingerprint) -> Sequence[int]:
+    """Rows of each file, the keys proven; not read again while the files are what they were."""
+    state = json.dumps([seen.as_json(), work.key, work.needs, work.limit])
+    noted = journal.noted(CHECKED)
+    if noted is not None:
+        checked = json.loads(noted)
+        if checked["state"] == state:
+            known: list[int] = checked["rows"]
+            return known
+    totals = count(work.source, work.key, work.needs)
+    journal.note(CHECKED, json.dumps({"state": state, "rows": totals}))
+    return totals
 
 
 def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
@@ -145,8 +168,10 @@ def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
     changed = sorted(name for name in {*parts, *work.parts} if parts.get(name) != work.parts.get(name))
     # The whole request changes with any part of it; alone, it is this program that asks differently.
     changed = [name for name in changed if name != REQUEST] or changed
+    if not changed:
+        return
     replies, cost_usd = journal.paid()
-    if not changed or not replies:
+    if not replies:
         return
     raise ConfigInvalid(
         f"{', '.join(changed)} changed since {work.folder.path} was paid for: {replies:,} paid "
@@ -202,6 +227,10 @@ class Execution:
             self._journal.note(SETTLED, "")
         self._journal.note(ROWS, json.dumps(self._input.rows))
         self._tell(Planned(sum(self._input.rows)))
+        if self._nothing_to_do(retry, known):
+            standing = self._standing(state)
+            if standing is not None:
+                return standing
         interrupted = self._ask(retry, known)
         self._journal.flush()
         if interrupted is not None:
@@ -211,7 +240,7 @@ class Execution:
         self._refuse_changed_input()
         self._journal.note(JUDGE, self._work.judged_by)
         self._journal.note(SETTLED, state)
-        return self._publish()
+        return self._publish(state)
 
     def write_summary(self, exit_code: int, reason: str) -> Summary:
         """Of a run that publishes nothing: the statuses are those of the journal."""
@@ -306,15 +335,45 @@ class Execution:
         self._tally.ended(outcome)
         self._tell(RowEnded(row.key, outcome))
 
-    def _publish(self) -> Result:
+    def _nothing_to_do(self, retry: frozenset[Status], known: Known) -> bool:
+        """Whether every row has an outcome that stands, known without a look at the rows."""
+        if not (known.placed and known.judged) or self._journal.opened:
+            return False
+        counts = self._journal.counts(self._input.rows)
+        again = sum(counts[status] for status in retry | {Status.IN_DOUBT})
+        return counts.total() == sum(self._input.rows) and not again
+
+    def _standing(self, state: str) -> Result | None:
+        """The result of a run that finds its table published and untouched; None where it must be written."""
+        noted = self._journal.noted(PUBLISHED)
+        last = json.loads(noted) if noted is not None else None
+        if last is None or last["table"] != self._table(state):
+            return None
+        self._tell(Kept(sum(self._input.rows)))
+        for status, reused, number in last["stands"]:
+            self._tally.stands(Status(status), reused, number)
+        agreements = [Agreed(**{**one, "confusion": {}}) for one in last["agreements"]]
+        return self._finished(self._verdict(), last["answers"], agreements, None)
+
+    def _table(self, state: str) -> list[JSON]:
+        """The published file and all that made it what it is; differs from every other state of it."""
+        try:
+            at = self._work.output.stat()
+        except OSError:
+            return []
+        return [state, str(self._work.columns.schema), str(self._work.output.resolve()), at.st_size, at.st_mtime_ns]
+
+    def _publish(self, state: str) -> Result:
         work = self._work
         self._tell(Publishing(str(work.output)))
         answers = Answers(work.enums)
         agreement = Agreement(work.enums, [field.name for field in work.source.schema if is_text(field.type)])
         summaries: list[Summary] = []
+        counted: Counter[tuple[Status, bool]] = Counter()
 
         def hear(piece: Piece) -> None:
             for outcome, answer in zip(piece.outcomes, piece.answers, strict=True):
+                counted[outcome.status, outcome.reused] += 1
                 self._tally.stands(outcome.status, outcome.reused)
                 answers.add(answer)
             labels = piece.inputs.select(agreement.columns).to_pylist() if agreement.columns else []
@@ -323,19 +382,34 @@ class Execution:
 
         def seal() -> str:
             self._refuse_changed_input()
-            summary = self._summary(0, "every row has an answer")
-            if not within(work.max_failed, summary.unanswered, summary.rows):
-                summary = self._summary(1, f"{summary.unanswered:,} of {summary.rows:,} rows have no answer")
-            elif summary.unanswered:
-                reason = f"{summary.unanswered:,} of {summary.rows:,} rows have no answer, which run.max_failed allows"
-                summary = self._summary(0, reason)
-            summaries.append(summary)
-            return summary.json()
+            summaries.append(self._verdict())
+            return summaries[-1].json()
 
         published = publish(work.output, work.source.batches(), self._journal.outcomes(), work.columns, seal=seal, tell=hear)
-        summary = self._file(summaries[-1])
-        work.folder.append_history(summary.json())
-        return Result(summary, answers.results(), agreement.results(), published.note)
+        found = [{**asdict(one), "confusion": None} for one in agreement.results()]
+        stands = [[status, reused, number] for (status, reused), number in counted.items()]
+        table = {"table": self._table(state), "stands": stands, "answers": answers.results(), "agreements": found}
+        self._journal.note(PUBLISHED, json.dumps(table))
+        return self._finished(summaries[-1], answers.results(), agreement.results(), published.note)
+
+    def _verdict(self) -> Summary:
+        """The summary of a run whose table stands."""
+        summary = self._summary(0, "every row has an answer")
+        missing = f"{summary.unanswered:,} of {summary.rows:,} rows have no answer"
+        if not within(self._work.max_failed, summary.unanswered, summary.rows):
+            return self._summary(1, missing)
+        return self._summary(0, f"{missing}, which run.max_failed allows") if summary.unanswered else summary
+
+    def _finished(
+        self,
+        summary: Summary,
+        answers: Mapping[str, Mapping[str, int]],
+        agreements: Sequence[Agreed],
+        note: str | None,
+    ) -> Result:
+        self._file(summary)
+        self._work.folder.append_history(summary.json())
+        return Result(summary, answers, agreements, note)
 
     def _summary(self, exit_code: int, reason: str) -> Summary:
         requests = self._online.requests if self._online is not None else 0

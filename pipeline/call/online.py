@@ -88,6 +88,9 @@ class Online:
         async def ask(prompt: Prompt) -> None:
             try:
                 done.put_nowait((prompt, await self._ask(prompt, places)))
+            except PipelineError as error:  # the disk refused: no more is bought, what is out still comes
+                self._end(error)
+                done.put_nowait((prompt, Failure(Status.PENDING, error.message, None, 0)))
             except Exception as error:  # noqa: BLE001 whatever it is, it belongs to whoever iterates
                 done.put_nowait(error)
             finally:
@@ -226,8 +229,12 @@ class Online:
             stop = ComeBackLater
         if stop is None:
             return Failure(verdict.status, verdict.error, request_id, sent)
-        if self._stop is None:
-            self._stop = stop(verdict.error)
-            self.tell(Stopping(verdict.error))
-        self.halt.set()
+        self._end(stop(verdict.error))
         return Failure(Status.PENDING, verdict.error, request_id, sent)
+
+    def _end(self, error: PipelineError) -> None:
+        """Sends nothing more; the first error is the one that is told."""
+        if self._stop is None:
+            self._stop = error
+            self.tell(Stopping(error.message))
+        self.halt.set()

@@ -12,6 +12,7 @@ from hashlib import blake2b
 
 from pipeline.call.form import API_VERSION, TOOL_NAME, Form
 from pipeline.records import JSON, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
+from pipeline.schema.load import deeper_than
 
 KEY_BYTES = 16
 MOST_TOKENS = 2**40
@@ -158,7 +159,7 @@ def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at
         return Unreadable(f"the body of the 200 is not JSON ({error}); it begins with {raw[:60]!r}")
     if not isinstance(message, dict) or not isinstance(content := message.get("content"), list):
         return Unreadable("the body of the 200 is JSON but no message: it has no content")
-    if _deeper_than(content, MOST_LEVELS):
+    if deeper_than(content, MOST_LEVELS):
         return Unreadable(
             f"the reply is nested deeper than {MOST_LEVELS} levels: no answer is, and no encoder would take it back"
         )
@@ -180,20 +181,6 @@ def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at
         geo=_string(usage.get("inference_geo")),
         refusal=_refusal(message.get("stop_details")),
     )
-
-
-def _deeper_than(value: JSON, levels: int) -> bool:
-    layer: list[JSON] = [value]
-    for _ in range(levels):
-        layer = [
-            child
-            for node in layer
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not layer:
-            return False
-    return True
 
 
 def _answer_text(content: list[JSON], form: Form) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.commands.embedded import SMALL_MODEL, served
-from pipeline.commands.wiring import Loaded, endpoint, loaded, work
-from pipeline.errors import PipelineError
+from pipeline.commands.metering import file_metrics
+from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, work
+from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event, Notice
 from pipeline.job import Result, run
-from pipeline.measure.summary import Tally
+from pipeline.measure.summary import Summary, Tally
 from pipeline.records import Status
 from pipeline.show.closing import Closing, GoldColumn, show
 from pipeline.show.log import LogFile, Logged, stream_handler
@@ -37,6 +39,7 @@ class Options:
     limit: int | None = None
     retry: frozenset[Status] = frozenset()
     accept_change: bool = False
+    wait: bool = False
     json: bool = False
     quiet: bool = False
     log_format: str | None = None
@@ -48,17 +51,15 @@ def execute(config: Path, options: Options) -> int:
     try:
         made = loaded(config, options.overrides, options.limit)
         result = _run(made, options)
-    except PipelineError as error:
-        if options.json:
-            ended = Tally().summary(
-                requests=0,
-                started_at=started_at,
-                ended_at=time.time(),
-                exit_code=error.exit_code,
-                reason=error.message.splitlines()[0],
-            )
+    except BaseException as error:
+        exit_code, reason = _ended_by(error)
+        ended = Tally().summary(requests=0, started_at=started_at, ended_at=time.time(), exit_code=exit_code, reason=reason)
+        if not isinstance(error, ComeBackLater):  # the run that holds the lock files its own metrics
+            _meter(config, options, ended, began=False)
+        if options.json and isinstance(error, PipelineError):
             _answer(ended.json())
         raise
+    _meter(config, options, result.summary, began=True)
     if options.json:
         _answer(result.summary.json())
     elif not options.quiet and result.error is None:
@@ -69,6 +70,31 @@ def execute(config: Path, options: Options) -> int:
         todo = "run the same command again to go on: finished rows are kept"
         print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 the last line
     return result.summary.exit_code
+
+
+def _ended_by(error: BaseException) -> tuple[int, str]:
+    """Exit code, as the command line gives it, and reason of what ended a run before it began."""
+    match error:
+        case PipelineError():
+            return error.exit_code, error.message.splitlines()[0]
+        case OSError():
+            return StorageFailed.exit_code, str(error)
+        case Exception():
+            return Bug.exit_code, type(error).__name__
+        case _:
+            return 128 + (signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM), "interrupted"
+
+
+def _meter(config: Path, options: Options, summary: Summary, *, began: bool) -> None:
+    """Files `run.metrics_file`, if the config can be read and names one."""
+    try:
+        job = read_job(config, options.overrides)
+    except ConfigInvalid:
+        return
+    if job.run.metrics_file is not None:
+        trouble = file_metrics(Path(job.run.metrics_file), job.name, summary, began=began)
+        if trouble is not None:
+            print(f"pipeline: {trouble}", file=sys.stderr)  # noqa: T201
 
 
 def _answer(line: str) -> None:
@@ -89,7 +115,14 @@ def _run(made: Loaded, options: Options) -> Result:
         where = f"the embedded server ({served(made.job.model.name)})" if made.local else url
         for sentence in (f"{made.job.model.name} at {where}, asked by {made.form.way}", *made.form.notes):
             tell(Notice(sentence))
-        return run(work(made, url), retry=options.retry, accept_change=options.accept_change, tell=tell, tick=tick)
+        return run(
+            work(made, url),
+            retry=options.retry,
+            accept_change=options.accept_change,
+            wait=options.wait,
+            tell=tell,
+            tick=tick,
+        )
 
 
 def _listeners(stack: ExitStack, log: LogFile, options: Options) -> tuple[Callable[[Event], None], Callable[[], None]]:

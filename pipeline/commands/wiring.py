@@ -47,6 +47,9 @@ LOCAL = "local"
 API = "https://api.anthropic.com"
 CONCURRENCY = 32
 """In flight where `call.concurrency` is auto."""
+BYTES_A_TOKEN = 8
+SMALLEST_RESERVE = 1 << 20
+"""Written twice, to the log of the database and to itself."""
 CONCURRENCY_SMALL_MODEL = 4
 """The small model answers two at a time; two more wait at its door."""
 
@@ -64,6 +67,7 @@ class Loaded:
     prices: Prices
     source: Source
     columns: Columns
+    limit: int | None
     needs: tuple[str, ...]
     folder: RunFolder
 
@@ -102,6 +106,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         prices=shipped_prices(),
         source=source,
         columns=columns,
+        limit=limit,
         needs=needs,
         folder=RunFolder(Path(job.run.folder), job.name),
     )
@@ -116,6 +121,7 @@ def work(made: Loaded, url: str) -> Work:
     return Work(
         source=made.source,
         key=job.input.key,
+        limit=made.limit,
         needs=made.needs,
         prompt=partial(prompt, templates=made.templates, constant=made.constant),
         shape=made.shape,
@@ -130,6 +136,7 @@ def work(made: Loaded, url: str) -> Work:
         parts=parts(made),
         connect=partial(connection, job, url, concurrency, os.environ),
         limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
+        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
         asks=job.check.asks,
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,

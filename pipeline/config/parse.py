@@ -42,7 +42,6 @@ NOT_YET: Mapping[Key, JSON] = {
     ("run", "budget_usd"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
-    ("run", "metrics_file"): None,
 }
 """Keys whose feature is not built, with the one value besides null that they take until then."""
 

@@ -31,6 +31,8 @@ MAX_SLOTS = 2
 SLOT_TOKENS = 4096
 """Prompt and answer of one request. 94 MB of memory a slot; the model itself was trained on 8,192."""
 LABEL_TOKENS = 64
+LONGEST_TOKEN = 81
+"""Characters of the longest in the vocabulary (counted in the weights, 2026-11)."""
 MAX_PROMPT_TOKENS = SLOT_TOKENS - LABEL_TOKENS
 MAX_TOKENIZED = 1_000
 JSON_BEGINS = ("{", "[", '"', "-", *"0123456789", "true", "false", "null")
@@ -83,6 +85,10 @@ class SmolLM:
 
     async def count(self, question: Question) -> int:
         self._check(question)
+        characters = len(question.system) + sum(len(turn.text) for turn in question.turns)
+        if characters > MAX_PROMPT_TOKENS * LONGEST_TOKEN:
+            # llama.cpp's tokenizer dies on tens of megabytes, and takes the server with it.
+            raise invalid(f"prompt is too long: {characters} characters, {MAX_PROMPT_TOKENS} tokens maximum")
         form = _form(question)
         tokens = await (self._llama.count(form.prompt(question.turns)) if form else self._llama.count_chat(_messages(question)))
         if tokens > MAX_PROMPT_TOKENS:

@@ -112,7 +112,7 @@ def _parsed(text: str, where: str) -> dict[str, JSON]:
         raise _invalid(where, [f"{spoken(at)}: key {name!r} is written more than once; keep one" for at, name in told])
     if not isinstance(document, dict):
         raise _invalid(where, ['the root: a schema is a JSON object, {"type": "object", "properties": {…}}'])
-    if _deeper_than(document, MAX_DEPTH):
+    if deeper_than(document, MAX_DEPTH):
         raise _invalid(where, [_too_deep()])
     return document
 
@@ -132,7 +132,8 @@ def _too_deep() -> str:
     return f"nested deeper than {MAX_DEPTH} levels; move inner parts to $defs and refer to them"
 
 
-def _deeper_than(value: JSON, levels: int) -> bool:
+def deeper_than(value: JSON, levels: int) -> bool:
+    """Whether lists and objects stand in each other more than so many levels deep. Takes no recursion."""
     layer: list[JSON] = [value]
     for _ in range(levels):
         layer = [

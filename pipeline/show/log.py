@@ -7,15 +7,18 @@ they are in the output column `_error`.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import math
 import os
 import re
-import sys
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
-from io import TextIOWrapper
+from io import FileIO
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -32,10 +35,16 @@ from pipeline.events import (
     RowEnded,
     Stopping,
 )
-from pipeline.records import Outcome, Status
+from pipeline.records import JSON, Outcome, Status
 from pipeline.show.text import plain
 
+LINES_OF_A_KIND = 10_000
+"""Of one event in log.jsonl for one run: some 3 MB."""
+TAIL_BYTES = 1 << 20
+"""Read to find the end of the last whole line."""
+
 _KEY = re.compile(r"sk-ant-[A-Za-z0-9_-]+")
+_HEADER_NAME = re.compile("x-api-key|authorization", re.IGNORECASE)
 _HEADER = re.compile(
     r"""(?ix) (x-api-key | authorization)
         ( ["'\\]* \s* [:=,] \s* (?:b?["'\\]+)? (?:bearer\s+ | basic\s+)? )  # YAML, JSON, JSON in JSON, repr of byte pairs
@@ -58,7 +67,24 @@ class JsonLines(logging.Formatter):
         line = {"time": _time(record), "level": record.levelname.lower(), **_event(record)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return redact(json.dumps(line, default=str))
+        # Value by value: in the dumped line, one that ends in the name of a header would take its neighbour with it.
+        return json.dumps(_redacted(line), allow_nan=False)
+
+
+def _redacted(value: object) -> JSON:
+    """The value as JSON, without keys."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping():
+            named = ((redact(str(name)), inner) for name, inner in value.items())
+            return {name: "[redacted]" if _HEADER_NAME.fullmatch(name) else _redacted(inner) for name, inner in named}
+        case list() | tuple():
+            return [_redacted(inner) for inner in value]
+        case _:
+            return redact(str(value))
 
 
 class TextLines(logging.Formatter):
@@ -72,21 +98,70 @@ class TextLines(logging.Formatter):
         return redact(" ".join([_time(record), record.levelname.lower(), str(fields["event"]), *told]))
 
 
-class LogFile(logging.FileHandler):
-    """log.jsonl: appended to, readable by its owner alone. A disk that refuses it does not stop the run: the journal tells."""
+class LogFile(logging.Handler):
+    """log.jsonl: appended to, readable by its owner alone. A disk that refuses it does not stop the run: the journal tells.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, encoding="utf-8")
+    A line is one write, so that lines of two processes do not mix, and one that the disk cuts short is taken back. A file that
+    was moved away (logrotate) is left for a new one. So many lines of one kind are written for one run, and then one that says
+    so: ten million failed rows must not fill the disk that the journal needs.
+    """
+
+    def __init__(self, path: Path, of_a_kind: int = LINES_OF_A_KIND) -> None:
+        super().__init__()
         self.setFormatter(JsonLines())
+        self._path = path
+        self._of_a_kind = of_a_kind
+        self._lines: Counter[str] = Counter()
+        self._file = _appended(path)
 
-    def _open(self) -> TextIOWrapper:
-        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.fchmod(handle, 0o600)
-        return os.fdopen(handle, "a", encoding=self.encoding)
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = str(record.__dict__.get("event", record.name))
+        self._lines[kind] += 1
+        if self._lines[kind] > self._of_a_kind:
+            return
+        try:
+            self._write(self.format(record))
+            if self._lines[kind] == self._of_a_kind:
+                text = f"{self._of_a_kind:,} lines of this kind; this run writes no more of them"
+                self._write(
+                    json.dumps({"time": _time(record), "level": "warning", "event": "left_out", "of": kind, "text": text})
+                )
+        except OSError:
+            pass
+        except Exception:  # noqa: BLE001 as in every handler of the stdlib: a record that cannot be formatted stops nothing
+            self.handleError(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the stdlib's name)
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _write(self, line: str) -> None:
+        try:
+            there = os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            there = False
+        if not there:
+            moved, self._file = self._file, _appended(self._path)
+            moved.close()
+        content = line.encode() + b"\n"
+        written = self._file.write(content) or 0
+        if written < len(content):
+            self._file.truncate(self._file.tell() - written)
+
+
+def _appended(path: Path) -> FileIO:
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    with suppress(OSError):  # whoever has the file open shares its lock; alone with it, half a line is one of a lost machine
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        end = os.fstat(descriptor).st_size
+        start = max(0, end - TAIL_BYTES)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0 or start == 0:
+            os.ftruncate(descriptor, start + newline + 1)
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return os.fdopen(descriptor, "ab", buffering=0)
 
 
 class Logged:

@@ -1,15 +1,24 @@
 """Request key → the paid replies to that request, for all that a journal holds: the memory behind "same request, one payment".
 
 Sorted arrays of 64-bit prefixes, never a hash table: 16 bytes a reply (a Python dict takes 100, and a B-tree keyed by hash
-falls to 5,000 inserts/s at 10^6). New keys gather in a small dict and move to an array of their own; arrays are merged like
-the levels of a log-structured tree, so that a look-up searches few of them. A prefix can be shared by two keys: whoever finds
-a reply compares the whole key.
+falls to 5,000 inserts/s at 10^6). New keys gather in a small dict; full, it becomes an array, and arrays of like size are
+merged, so that a look-up searches few of them. An array that is long enough is sealed: written to a file and mapped, so that
+neither memory nor the next start grows with the journal. A prefix can be shared by two keys: whoever finds a reply compares
+the whole key.
+
+The files only repeat what the journal says. They carry the journal's name and the replies they cover, appear whole or not at
+all, and are made anew from the journal where they are missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,68 +26,128 @@ from numpy.typing import NDArray
 PREFIX_BYTES = 8
 GATHERED = 1 << 15
 """Keys that wait in the dict."""
+SEALED = 1 << 19
+"""Keys in an array that goes to a file: 8 MiB."""
+
+Keys: TypeAlias = Callable[[int], Iterable[tuple[bytes, NDArray[np.uint64]]]]
+"""All keys of replies after the given one, in order: chunks of concatenated 8-byte prefixes, and the ids of the replies."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    keys: NDArray[np.uint64]
-    """Sorted."""
-    replies: NDArray[np.int64]
+    """Two rows: prefixes, sorted; and the replies they belong to."""
+
+    table: NDArray[np.uint64]
+    last: int
+    """The latest reply in it."""
+
+    def __len__(self) -> int:
+        return int(self.table.shape[1])
+
+    def find(self, prefix: np.uint64) -> Iterator[int]:
+        keys, replies = self.table
+        at = int(keys.searchsorted(prefix))
+        while at < len(keys) and keys[at] == prefix:
+            yield int(replies[at])
+            at += 1
 
 
-def _level(keys: NDArray[np.uint64], replies: NDArray[np.int64]) -> _Level:
+def _level(keys: NDArray[np.uint64], replies: NDArray[np.uint64]) -> _Level:
     order = np.argsort(keys, kind="stable")
-    return _Level(keys[order], replies[order])
+    return _Level(np.stack([keys[order], replies[order]]), int(replies.max()))
 
 
 def _prefix(key: bytes) -> int:
     return int.from_bytes(key[:PREFIX_BYTES], "little")
 
 
-@dataclass(slots=True)
 class Index:
-    _levels: list[_Level] = field(default_factory=list)
-    """The largest first."""
-    _recent: dict[int, list[int]] = field(default_factory=dict)
+    """One writer, one thread. `folder` is for the sealed arrays of the journal called `name`."""
 
-    @classmethod
-    def load(cls, chunks: Iterable[tuple[bytes, NDArray[np.int64]]]) -> Index:
-        """From chunks of (concatenated 8-byte prefixes, ids of the replies), in the order in which the replies came."""
-        made = cls()
-        keys, replies = [], []
-        for prefixes, ids in chunks:
-            keys.append(np.frombuffer(prefixes, dtype="<u8").astype(np.uint64, copy=False))
-            replies.append(ids)
-        if keys:
-            made._levels.append(_level(np.concatenate(keys), np.concatenate(replies)))
-        return made
+    def __init__(self, folder: Path, name: str, keys: Keys) -> None:
+        self._folder = folder
+        self._name = name
+        self._levels: list[_Level] = self._mapped()
+        """In the order of their replies; the sealed ones first."""
+        self._sealed = len(self._levels)
+        self._recent: dict[int, list[int]] = {}
+        self._gathered = 0
+        self._whole = True
+        """Whether all replies so far are here. A file without one of them would hide it from the next start."""
+        for prefixes, replies in keys(self._levels[-1].last if self._levels else 0):
+            self._put(_level(np.frombuffer(prefixes, dtype="<u8").astype(np.uint64, copy=False), replies))
+        self._last = self._levels[-1].last if self._levels else 0
 
     def add(self, key: bytes, reply: int) -> None:
+        """`reply` is durable. Replies come in order; where one is left out, nothing more is sealed by this process."""
+        self._whole = self._whole and reply == self._last + 1
+        self._last = reply
         self._recent.setdefault(_prefix(key), []).append(reply)
-        if len(self._recent) >= GATHERED:
-            self._settle()
+        self._gathered += 1
+        if self._gathered >= GATHERED:
+            pairs = [(prefix, number) for prefix, replies in self._recent.items() for number in replies]
+            self._recent = {}
+            self._gathered = 0
+            prefixes, replies = np.array(pairs, dtype=np.uint64).T
+            self._put(_level(prefixes, replies))
 
     def find(self, key: bytes) -> list[int]:
         """Replies whose key begins like this one, the latest first."""
         prefix = _prefix(key)
         found = list(self._recent.get(prefix, ()))
-        wanted = np.uint64(prefix)
         for level in self._levels:
-            at = int(level.keys.searchsorted(wanted))
-            while at < len(level.keys) and level.keys[at] == wanted:
-                found.append(int(level.replies[at]))
-                at += 1
+            found.extend(level.find(np.uint64(prefix)))
         return sorted(found, reverse=True)
 
-    def _settle(self) -> None:
-        """Moves the recent keys into an array, and merges arrays until each is twice as long as the next."""
-        pairs = [(key, reply) for key, replies in self._recent.items() for reply in replies]
-        self._recent.clear()
-        level = _level(
-            np.fromiter((key for key, _ in pairs), dtype=np.uint64, count=len(pairs)),
-            np.fromiter((reply for _, reply in pairs), dtype=np.int64, count=len(pairs)),
-        )
-        while self._levels and len(self._levels[-1].keys) < 2 * len(level.keys):
-            last = self._levels.pop()
-            level = _level(np.concatenate([last.keys, level.keys]), np.concatenate([last.replies, level.replies]))
+    def _put(self, level: _Level) -> None:
+        """Adds an array of the latest replies, merging arrays until each is twice as long as the next."""
+        while len(self._levels) > self._sealed and len(self._levels[-1]) < 2 * len(level):
+            before = self._levels.pop()
+            level = _level(*np.concatenate([before.table, level.table], axis=1))
+        if len(level) >= SEALED and self._whole:
+            # What is older is shorter than twice this and not sealed yet: all of it goes into the same file.
+            while len(self._levels) > self._sealed:
+                before = self._levels.pop()
+                level = _level(*np.concatenate([before.table, level.table], axis=1))
+            level = self._written(level)
+            self._sealed += 1
         self._levels.append(level)
+
+    def _written(self, level: _Level) -> _Level:
+        """The same, mapped from a file; or as it is where the disk has no room for it: then the next start takes longer."""
+        path = self._folder / f"{self._name}-{int(level.table[1].min())}-{level.last}.npy"
+        temporary = path.with_suffix(".partial")
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            with os.fdopen(os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+                np.save(file, level.table)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            return _Level(np.load(path, mmap_mode="r"), level.last)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            return level
+
+    def _mapped(self) -> list[_Level]:
+        """The sealed arrays that are there without a gap, from the first reply on. What belongs to no such chain is removed."""
+        found: dict[int, tuple[int, Path]] = {}
+        named = re.compile(re.escape(self._name) + r"-(\d+)-(\d+)\.npy")
+        for path in self._folder.glob("*") if self._folder.is_dir() else ():
+            match = named.fullmatch(path.name)
+            if match is None:
+                path.unlink(missing_ok=True)
+            else:
+                found[int(match[1])] = (int(match[2]), path)
+        levels: list[_Level] = []
+        first = 1
+        while first in found:
+            last, path = found.pop(first)
+            with suppress(OSError, ValueError):
+                levels.append(_Level(np.load(path, mmap_mode="r"), last))
+                first = last + 1
+                continue
+            path.unlink(missing_ok=True)
+        for _, path in found.values():
+            path.unlink(missing_ok=True)
+        return levels

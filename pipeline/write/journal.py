@@ -21,6 +21,7 @@ import asyncio
 import json
 import os
 import queue
+import secrets
 import sqlite3
 import threading
 from collections import Counter
@@ -109,8 +110,12 @@ class Journal:
     """Use as a context manager. Telling raises StorageFailed once the disk has refused a write; call `flush` before you rely
     on what was told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reserve_bytes: int = 0) -> None:
+        """`reserve_bytes` of disk are held back by a file beside the journal. When the disk is full they are given free, so
+        that what is already out can still be written down; from then on `sent` refuses, and nothing more is bought."""
         self._path = path
+        self._ballast = path.with_name("ballast")
+        self._full: PipelineError | None = None
         self._queue: queue.Queue[_Write | None] = queue.Queue(BACKLOG)
         self._failed: PipelineError | None = None
         self._reader = _connect(path)
@@ -121,7 +126,8 @@ class Journal:
         }
         """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
         self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
-        self._index = Index.load(self._keys())
+        self._index = Index(path.with_name("keys"), self._name(writer), self._keys)
+        _hold_back(self._ballast, reserve_bytes)
         self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
         self._writer.start()
 
@@ -132,6 +138,8 @@ class Journal:
         self._queue.put(None)
         self._writer.join()
         self._reader.close()
+        with suppress(OSError):
+            self._ballast.unlink(missing_ok=True)
 
     # What a caller tells and asks (call.caller.Ledger) ------------------------------------------------------------------
 
@@ -155,6 +163,8 @@ class Journal:
         return None
 
     async def sent(self, prompt: Prompt, key: bytes) -> None:
+        if self._full is not None:
+            raise self._full
         await self._durably((SENT, {"position": prompt.position, "ask": prompt.ask, "key": key}))
 
     async def replied(
@@ -203,7 +213,7 @@ class Journal:
 
     def paid(self) -> tuple[int, float]:
         """Replies in the journal, and what the outcomes that stand have cost in USD."""
-        replies = self._read("SELECT count(*) FROM reply")[0][0]
+        replies = self._read("SELECT count(*) FROM paid")[0][0]
         return replies, self._read("SELECT coalesce(sum(cost_usd), 0) FROM outcome")[0][0]
 
     def note(self, name: str, value: str) -> None:
@@ -225,12 +235,18 @@ class Journal:
         with _reading(self._path):
             return self._reader.execute(statement, values).fetchall()
 
-    def _keys(self) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+    def _name(self, connection: sqlite3.Connection) -> str:
+        """Of this very database, so that files made for another are never taken for its own."""
         with _reading(self._path):
-            found = self._reader.execute("SELECT substr(key, 1, 8), reply FROM paid ORDER BY reply")
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('name', ?)", (secrets.token_hex(8),))
+        return self.noted("name") or ""
+
+    def _keys(self, after: int) -> Iterator[tuple[bytes, NDArray[np.uint64]]]:
+        with _reading(self._path):
+            found = self._reader.execute("SELECT substr(key, 1, 8), reply FROM paid WHERE reply > ? ORDER BY reply", (after,))
             while chunk := found.fetchmany(KEYS_READ):
                 prefixes, replies = zip(*chunk, strict=True)
-                yield b"".join(prefixes), np.array(replies, dtype=np.int64)
+                yield b"".join(prefixes), np.array(replies, dtype=np.uint64)
 
     # The writer ---------------------------------------------------------------------------------------------------------
 
@@ -286,6 +302,17 @@ class Journal:
         return group
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Write]) -> PipelineError | None:
+        error = self._tried(connection, group)
+        if isinstance(error, sqlite3.OperationalError) and self._ballast.exists():
+            # The disk is full, or fails: with the reserve free again there is room for what is already out.
+            self._ballast.unlink(missing_ok=True)
+            self._full = self._refusal(error)
+            error = self._tried(connection, group)
+        if error is not None:
+            self._failed = self._refusal(error)
+        return self._failed
+
+    def _tried(self, connection: sqlite3.Connection, group: list[_Write]) -> Exception | None:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for write in group:
@@ -295,10 +322,33 @@ class Journal:
         except Exception as error:  # noqa: BLE001 whoever waits must hear of anything, or would wait for ever
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            refused = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.InterfaceError)
-            self._failed = (StorageFailed if refused else Bug)(f"the journal {self._path} cannot be written: {error}")
-            self._failed.__cause__ = error
-        return self._failed
+            return error
+        return None
+
+    def _refusal(self, error: Exception) -> PipelineError:
+        """As what the job hears of it. Anything but the database's own refusal is our bug."""
+        refused = StorageFailed if isinstance(error, sqlite3.DatabaseError) else Bug
+        told = refused(f"the journal {self._path} cannot be written: {error}")
+        told.__cause__ = error
+        return told
+
+
+def _hold_back(ballast: Path, reserve_bytes: int) -> None:
+    if not reserve_bytes:
+        return
+    try:
+        descriptor = os.open(ballast, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, reserve_bytes)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        ballast.unlink(missing_ok=True)
+        raise StorageFailed(
+            f"{ballast.parent} has no {reserve_bytes / 2**20:.0f} MB free ({error.strerror}), so that replies in flight could "
+            "not be written down: nothing was sent",
+            todo="make room, or set run.folder to another disk; then run the same command again",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

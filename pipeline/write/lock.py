@@ -27,6 +27,7 @@ LOOK_S = 0.02
 LOOKS = 250
 """Five seconds: for those who look at a lock for an instant, and for a holder to say who it is."""
 WORDS_BYTES = 500
+SILENT = "a process that has not said which"
 _PID = re.compile(r"pid (\d+) on (\S+) since ")
 
 
@@ -83,9 +84,15 @@ def holder(path: Path) -> str | None:
     except OSError:
         return None
     try:
-        return None if _flocks(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB) else _words(descriptor)
+        for _ in range(LOOKS):
+            if _flocks(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB):
+                return None
+            if words := _words(descriptor):
+                return words
+            time.sleep(LOOK_S)
     finally:
         os.close(descriptor)
+    return SILENT
 
 
 class _NoLocks(StorageFailed):
@@ -119,15 +126,17 @@ def _stands(path: Path, descriptor: int) -> bool:
 
 def _lock(descriptor: int, path: Path, what: str, wait: bool, say: Callable[[str], None]) -> None:
     try:
+        named = SILENT
         for _ in range(LOOKS):
             if _flocks(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return
             # A run holds it exclusively, `pipeline status` shares it for an instant: whoever can share it has met no run.
-            if not _flocks(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB):
+            if _flocks(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            elif words := _words(descriptor):
+                named = words
                 break
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
             time.sleep(LOOK_S)
-        named = _words(descriptor)
         if not wait:
             raise ComeBackLater(
                 f"another run holds {what}: {named}", todo="run the same command again when it has ended, or with --wait"
@@ -153,14 +162,13 @@ def _sign(descriptor: int, job: str) -> None:
         os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()} since {started}, job {job}\n".encode(), 0)
 
 
-def _words(descriptor: int) -> str:
-    """What the holder wrote. It has the lock an instant before it writes: until then the words of the last one stand there."""
-    for _ in range(LOOKS):
-        text = os.pread(descriptor, WORDS_BYTES, 0).decode("utf-8", "replace").partition("\n")[0]
-        if text and not _dead(text):
-            return "".join(letter if letter.isprintable() else "?" for letter in text)
-        time.sleep(LOOK_S)
-    return "a process that has not said which"
+def _words(descriptor: int) -> str | None:
+    """What the holder wrote. It has the lock an instant before it writes: until then, which is None, the last one's words stand
+    there."""
+    text = os.pread(descriptor, WORDS_BYTES, 0).decode("utf-8", "replace").partition("\n")[0]
+    if not text or _dead(text):
+        return None
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _dead(words: str) -> bool:

@@ -1,24 +1,23 @@
-"""The run folder `runs/<name>/`: its names, its lock, and files that appear whole or not at all."""
+"""The run folder `runs/<name>/`: its names, and files that appear whole or not at all."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import socket
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from io import FileIO
 from pathlib import Path
 
-from pipeline.errors import ComeBackLater, ConfigInvalid, StorageFailed
+from pipeline.errors import ConfigInvalid, StorageFailed
 from pipeline.records import JSON
+from pipeline.write.filesystem import refuse_network
+from pipeline.write.lock import holder
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-LOOKS = 5
-LOOK_S = 0.05
+LOOK_BYTES = 4096
+"""Read at a time when the end of the last line is looked for."""
 
 
 class RunFolder:
@@ -34,7 +33,8 @@ class RunFolder:
         self.log = self.path / "log.jsonl"
 
     def create(self) -> None:
-        """Makes the folder, readable by its owner only. StorageFailed where that cannot be."""
+        """Makes the folder, readable by its owner only. StorageFailed where that cannot be, ConfigInvalid on a network disk."""
+        refuse_network(self.path)
         try:
             self.path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             self.path.chmod(FOLDER_MODE)
@@ -54,76 +54,58 @@ class RunFolder:
         return read
 
     def write_json(self, path: Path, value: Mapping[str, JSON]) -> None:
-        replace(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        # A lone surrogate, which YAML can hold, passes both ways.
+        replace(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass"))
 
     def append_history(self, line: str) -> None:
-        """Adds one line to history.jsonl, in one write."""
+        """Adds one line to history.jsonl. Call it under the lock: a last line that a lost machine left half is cut off."""
         try:
-            descriptor = os.open(self.history, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            try:
-                os.write(descriptor, line.encode() + b"\n")
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            descriptor = os.open(self.history, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            with os.fdopen(descriptor, "r+b", buffering=0) as file:
+                end = _end_of_lines(file)
+                file.truncate(end)
+                file.seek(end)
+                try:
+                    _write_all(file, line.encode() + b"\n")
+                    os.fsync(descriptor)
+                except OSError:
+                    file.truncate(end)
+                    raise
         except OSError as error:
             raise StorageFailed(f"{self.history} cannot be written: {error}") from error
 
     def holder(self) -> str | None:
         """Who holds the lock now, in words; None when nobody does."""
-        try:
-            descriptor = os.open(self.lock, os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            # A shared lock is enough to see whether a run holds the exclusive one, and two who look do not meet.
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _holder(descriptor)
-        finally:
-            os.close(descriptor)
-        return None
+        return holder(self.lock)
 
 
-@contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Holds `path` for this process; the kernel drops it at death, so there are no stale locks.
-
-    Raises ComeBackLater naming the holder where another process has it.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    except OSError as error:
-        raise StorageFailed(f"the lock {path} cannot be made: {error}") from error
-    try:
-        try:
-            for _ in range(LOOKS):
-                with suppress(BlockingIOError):
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                time.sleep(LOOK_S)  # `pipeline status` holds it for an instant to see whether a run does
-            else:
-                raise ComeBackLater(f"another run holds {what}: {_holder(descriptor)}")
-        except OSError as error:
-            raise StorageFailed(f"{path} cannot be locked ({error}): is it on a network file system?") from error
-        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with suppress(OSError):  # the words are for people; the lock holds without them
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()} since {started}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
+def _end_of_lines(file: FileIO) -> int:
+    """The offset behind the last newline; 0 where there is none."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - LOOK_BYTES)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
-def _holder(descriptor: int) -> str:
-    return os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "a process that has not said which"
+def _write_all(file: FileIO, content: bytes) -> None:
+    """A write may be short where the disk is nearly full; the next one then says so."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
     """Writes a small file whole or not at all: temporary name in the same folder, fsync, rename, fsync of the folder."""
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

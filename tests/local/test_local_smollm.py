@@ -165,6 +165,12 @@ def test_tokens_are_counted_as_a_reply_counts_them(client: Anthropic, config: di
     assert counted.input_tokens == ask(client, messages[0]["content"], **config).usage.input_tokens > 5
 
 
+def test_a_text_that_would_kill_the_tokenizer_is_refused_and_the_server_lives(client: Anthropic) -> None:
+    with pytest.raises(anthropic.BadRequestError, match="prompt is too long: 30000000 characters"):
+        ask(client, "x" * 30_000_000)
+    assert ask(client, "Works well.", output_config=shaped(SENTIMENT)).stop_reason == "end_turn"
+
+
 def test_what_is_too_long_is_told_in_tokens(client: Anthropic) -> None:
     with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: 50\d\d tokens > 4032 maximum"):
         ask(client, "good " * 5000, output_config=shaped(SENTIMENT))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -307,6 +308,34 @@ async def run():
 
 asyncio.run(run())
 """
+
+
+def test_the_reserve_makes_room_for_what_is_already_out(tmp_path: Path) -> None:
+    """The writer gives the reserve free at the first refusal; only then does `sent` refuse."""
+    journal = Journal(tmp_path / "j.db", reserve_bytes=1 << 20)
+    assert (tmp_path / "ballast").stat().st_blocks * 512 >= 1 << 20
+    refusals = [sqlite3.OperationalError("database or disk is full")]
+
+    def tried(connection: sqlite3.Connection, group: list[Any]) -> Exception | None:
+        if refusals and group[0].statements:
+            return refusals.pop()
+        return Journal._tried(journal, connection, group)
+
+    journal._tried = tried  # type: ignore[method-assign]
+    with journal:
+        replied(journal, prompt())
+        assert not (tmp_path / "ballast").exists()
+        with pytest.raises(StorageFailed, match="disk is full"):
+            sent(journal, prompt())
+        replied(journal, prompt(position=4))
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.paid()[0] == 2
+
+
+def test_without_room_for_the_reserve_nothing_begins(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed, match="nothing was sent"):
+        Journal(tmp_path / "j.db", reserve_bytes=1 << 60)
+    assert not (tmp_path / "ballast").exists()
 
 
 def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing_confirmed(tmp_path: Path) -> None:

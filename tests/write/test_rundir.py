@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
 import signal
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ComeBackLater, ConfigInvalid, StorageFailed
-from pipeline.write.rundir import RunFolder, locked, replace
+from pipeline.errors import ConfigInvalid, StorageFailed
+from pipeline.write import filesystem
+from pipeline.write.lock import locked
+from pipeline.write.rundir import LOOK_BYTES, RunFolder, replace
 
 
 def mode(path: Path) -> int:
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_only_the_owner_may_look_into_it(folder: RunFolder) -> None:
     folder.write_json(folder.summary, {"a": 1})
     folder.append_history("{}")
-    with locked(folder.lock, "it"):
+    with locked(folder.lock, "it", "job", wait=False, say=print):
         pass
     assert mode(folder.path) == 0o700
     assert {mode(path) for path in folder.path.iterdir()} == {0o600}
@@ -44,8 +44,8 @@ def test_a_folder_that_was_open_to_others_is_closed(folder: RunFolder) -> None:
 
 def test_json_is_read_as_it_was_written(folder: RunFolder) -> None:
     assert folder.read_json(folder.job) is None
-    folder.write_json(folder.job, {"ä": [1, None]})
-    assert folder.read_json(folder.job) == {"ä": [1, None]}
+    folder.write_json(folder.job, {"ä": [1, None, "\ud800"]})
+    assert folder.read_json(folder.job) == {"ä": [1, None, "\ud800"]}
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"a": '])
@@ -61,6 +61,42 @@ def test_history_grows_by_lines(folder: RunFolder) -> None:
     assert [json.loads(line)["n"] for line in folder.history.read_text().splitlines()] == [1, 2]
 
 
+@pytest.mark.parametrize("torn", ['{"n": 3, "rea', "x" * (2 * LOOK_BYTES), "\0" * LOOK_BYTES])
+@pytest.mark.parametrize("whole", ["", '{"n": 1}\n'])
+def test_half_a_line_that_a_lost_machine_left_is_cut_off(folder: RunFolder, whole: str, torn: str) -> None:
+    folder.history.write_text(whole + torn)
+    folder.append_history('{"n": 2}')
+    assert folder.history.read_text() == whole + '{"n": 2}\n'
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(folder: RunFolder) -> None:
+    folder.append_history('{"n": 1}')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12, limits[1]))
+    try:
+        with pytest.raises(StorageFailed, match=r"history\.jsonl"):
+            folder.append_history('{"n": 2}')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert folder.history.read_text() == '{"n": 1}\n'
+
+
+def test_a_folder_on_a_network_disk_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text("1 0 0:1 / / rw - nfs4 server:/ rw\n")
+    monkeypatch.setattr(filesystem, "MOUNTS", mounts)
+    with pytest.raises(ConfigInvalid, match="network file system"):
+        RunFolder(tmp_path / "runs", "job").create()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_for_others_to_read_is_so_from_its_first_moment(tmp_path: Path) -> None:
+    replace(tmp_path / "f", b"x", 0o644)
+    assert mode(tmp_path / "f") == 0o644
+
+
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     replace(tmp_path / "f", b"old")
     replace(tmp_path / "f", b"new")
@@ -74,36 +110,6 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageFailed):
         RunFolder(tmp_path / "file", "job").create()
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from pipeline.write.rundir import locked
-with locked(Path(sys.argv[1]), "it"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_a_second_process_is_told_who_holds_it_and_a_kill_frees_it(folder: RunFolder) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(folder.lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    assert holder.stdin is not None
-    assert holder.stdout.readline() == b"held\n"
-    with (
-        pytest.raises(ComeBackLater, match=f"another run holds the folder: pid {holder.pid} on "),
-        locked(folder.lock, "the folder"),
-    ):
-        pass
-    assert f"pid {holder.pid}" in (folder.holder() or "")
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    holder.stdin.close()
-    holder.stdout.close()
-    assert folder.holder() is None
-    with locked(folder.lock, "it"):
-        assert f"pid {os.getpid()}" in folder.lock.read_text()
 
 
 def test_nobody_holds_what_is_not_there(tmp_path: Path) -> None:

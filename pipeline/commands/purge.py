@@ -1,0 +1,61 @@
+"""`pipeline purge`: forget stored replies, keep the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.commands.wiring import read_job
+from pipeline.errors import StorageFailed
+from pipeline.show.text import count, dollars, plain
+from pipeline.write.lock import locked
+from pipeline.write.purge import forget, remembering, stored
+from pipeline.write.rundir import RunFolder
+
+
+def purge(config: Path, overrides: list[str], agreed: Callable[[str], bool]) -> str | None:
+    """What was forgotten, in words; None where whoever was asked did not agree.
+
+    `agreed` is given what would be lost and what buying it again would cost, while the run folder is locked: figures cannot
+    change meanwhile. Raises ComeBackLater where a run holds it.
+    """
+    job = read_job(config, overrides)
+    folder = RunFolder(Path(job.run.folder), job.name)
+    output = Path(job.output.path)
+    if not remembering(folder):
+        return f"{plain(str(folder.path), 4096)} holds no replies: nothing to forget"
+    published = output.is_file() and _finished(folder)
+    with locked(folder.lock, f"the run folder {folder.path}", job.name, wait=False, say=_nobody):
+        held = _held(folder)
+        table = plain(str(output), 4096)
+        kept = f"{table} stays." if published else f"No finished run has put them into {table}: they are nowhere else."
+        again = "The next `pipeline run` asks about every row again and pays for it."
+        if not agreed(f"{plain(str(folder.path), 4096)} holds {held}.\n{kept}\n{again}"):
+            return None
+        removed = forget(folder, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+    names = ", ".join(plain(path.name, 255) for path in removed if not path.name.startswith(f"{folder.journal.name}-"))
+    return f"forgotten: {held}\nremoved from {plain(str(folder.path), 4096)}: {names}\n{kept if published else again}"
+
+
+def _held(folder: RunFolder) -> str:
+    if not folder.journal.is_file():
+        return "logs only"
+    try:
+        held = stored(folder.journal)
+    except StorageFailed as error:
+        return f"a journal that tells nothing ({plain(error.message, 1000)})"
+    replies = f"{count(held.replies)} paid {'reply' if held.replies == 1 else 'replies'}"
+    return f"{replies} for {count(held.answered)} answered rows, which cost {dollars(held.cost_usd)}"
+
+
+def _finished(folder: RunFolder) -> bool:
+    """Whether the last run that held the lock published its table."""
+    last = folder.read_json(folder.summary)
+    if last is None or last.get("exit_code") not in (0, 1):
+        return False
+    return folder.lock.exists() and folder.lock.stat().st_mtime <= folder.summary.stat().st_mtime
+
+
+def _nobody(sentence: str) -> None:
+    """Only who waits for a lock has something to say."""

@@ -1,0 +1,79 @@
+"""Forgetting what was answered: the journal, and what may quote it, leave the run folder.
+
+Whole files are removed, not rows: SQLite keeps deleted rows in free pages and in its write-ahead log, and the run's own
+promises hang on a journal that is whole. As with any removed file, a disk may keep the blocks until it uses them again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline.errors import StorageFailed
+from pipeline.records import Status
+from pipeline.write.rundir import RunFolder
+
+PURGED_AT = "purged_at"
+"""Key of job.json: until the next run, when its replies were forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a journal holds."""
+
+    replies: int
+    answered: int
+    """Rows that have an answer."""
+    cost_usd: float
+    """What the outcomes that stand have cost, as far as prices are known."""
+
+
+def stored(journal: Path) -> Stored:
+    """Raises StorageFailed where the journal cannot be read, because it is damaged or was never made whole."""
+    answered = [status.value for status in Status if status.answered]
+    holes = ", ".join("?" * len(answered))
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(journal))}?mode=ro", uri=True, timeout=10)) as connection:
+            (replies,) = connection.execute("SELECT count(*) FROM reply").fetchone()
+            (cost_usd,) = connection.execute("SELECT coalesce(sum(cost_usd), 0) FROM outcome").fetchone()
+            select = f"SELECT count(*) FROM outcome WHERE status IN ({holes})"  # noqa: S608 (question marks only)
+            (rows,) = connection.execute(select, answered).fetchone()
+    except sqlite3.Error as error:
+        raise StorageFailed(f"the journal {journal} cannot be read: {error}") from error
+    return Stored(replies, rows, cost_usd)
+
+
+def remembering(folder: RunFolder) -> list[Path]:
+    """The files that hold answers, or may quote documents: the journal first, then what lies beside it, logs and report."""
+    beside = sorted(path for path in folder.path.glob(f"{folder.journal.name}?*") if path.is_file())
+    logs = sorted(path for path in folder.path.glob(f"{folder.log.name}*") if path.is_file())
+    found = [folder.journal, *beside, *logs, folder.path / "report.html"]
+    return [path for path in found if path.is_file()]
+
+
+def forget(folder: RunFolder, now: str) -> list[Path]:
+    """Removes those files and lets the next run start anew; gives their paths. Call it under the folder's lock.
+
+    Where it is cut short, calling it again finishes it: a journal without its write-ahead log would be an older journal, so
+    the journal goes first, and SQLite drops a log that has no database. `now` is for people, ISO 8601.
+    """
+    paths = remembering(folder)
+    try:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        handle = os.open(folder.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise StorageFailed(f"{error.filename or folder.path} cannot be removed: {error.strerror}") from error
+    described = folder.read_json(folder.job)
+    if described is not None:
+        described.pop("parts", None)  # nothing is paid for any more that a change could make void
+        folder.write_json(folder.job, {**described, PURGED_AT: now})
+    return paths
