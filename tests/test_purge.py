@@ -87,6 +87,7 @@ def test_a_changed_prompt_is_not_refused_for_answers_that_are_forgotten(job: Job
     job.configure(prompt={"user": "Is it good? {{ text }}"})
     assert job.run().code == 78
     job.do("purge", "--yes")
+    assert "parts" not in json.loads((job.path / "runs" / "job" / "job.json").read_text())
     assert job.run().code in (0, 1)
 
 

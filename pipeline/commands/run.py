@@ -18,7 +18,8 @@ from pipeline.commands.metering import file_metrics
 from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event, Notice
-from pipeline.job import Result, run
+from pipeline.job.run import run
+from pipeline.job.work import Result
 from pipeline.measure.summary import Summary, Tally
 from pipeline.records import Status
 from pipeline.show.closing import Closing, GoldColumn, show

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.commands.wiring import read_job
 from pipeline.records import JSON
 from pipeline.show.standing import Standing, status_text
-from pipeline.write.journal import glance
+from pipeline.write.glance import glance
 from pipeline.write.purge import PURGED_AT
 from pipeline.write.rundir import RunFolder
 

@@ -29,7 +29,7 @@ from pipeline.check.answer import Judge
 from pipeline.commands.embedded import SMALL_MODEL, running, served
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
-from pipeline.job import REQUEST, Work
+from pipeline.job.work import REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require

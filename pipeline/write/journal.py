@@ -18,7 +18,6 @@ is a range probe (33,000 against 5,000 records/s at 10^6 rows, measured 2026-11)
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import queue
 import secrets
@@ -27,25 +26,22 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from pipeline.errors import Bug, PipelineError, StorageFailed
-from pipeline.records import FILE_SHIFT, Origin, Outcome, Prompt, Recall, Status, Usage
+from pipeline.records import Origin, Outcome, Prompt, Recall, Status, Usage
+from pipeline.write.glance import KEEP, counts, reading
 from pipeline.write.index import Index
 
 VERSION = 1
-ROWS = "rows"
-"""Note: rows of each input file, as JSON."""
-KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup"
 GATHER = 500
 """Records a commit at most."""
 KEYS_READ = 50_000
@@ -203,13 +199,13 @@ class Journal:
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes that are durable, by position. Call `flush` first to see everything told so far."""
-        with _reading(self._path):
+        with reading(self._path):
             for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
                 yield _outcome(row)
 
     def counts(self, rows: Sequence[int]) -> Counter[Status]:
         """Status → durable outcomes of an input whose files have so many rows."""
-        return _counts(self._reader, rows)[0]
+        return counts(self._reader, rows)[0]
 
     def paid(self) -> tuple[int, float]:
         """Replies in the journal, and what the outcomes that stand have cost in USD."""
@@ -232,17 +228,17 @@ class Journal:
         done.result()
 
     def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with _reading(self._path):
+        with reading(self._path):
             return self._reader.execute(statement, values).fetchall()
 
     def _name(self, connection: sqlite3.Connection) -> str:
         """Of this very database, so that files made for another are never taken for its own."""
-        with _reading(self._path):
+        with reading(self._path):
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('name', ?)", (secrets.token_hex(8),))
         return self.noted("name") or ""
 
     def _keys(self, after: int) -> Iterator[tuple[bytes, NDArray[np.uint64]]]:
-        with _reading(self._path):
+        with reading(self._path):
             found = self._reader.execute("SELECT substr(key, 1, 8), reply FROM paid WHERE reply > ? ORDER BY reply", (after,))
             while chunk := found.fetchmany(KEYS_READ):
                 prefixes, replies = zip(*chunk, strict=True)
@@ -349,55 +345,6 @@ def _hold_back(ballast: Path, reserve_bytes: int) -> None:
             "not be written down: nothing was sent",
             todo="make room, or set run.folder to another disk; then run the same command again",
         ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What another process may see of a journal that is being written."""
-
-    counts: Counter[Status]
-    """Status → rows that have an outcome."""
-    cost_usd: float
-    rows: int | None
-    """Rows of the input as the last run counted them."""
-    rows_per_second: float | None
-    """Over the last minute of answers; None where there are too few to say."""
-
-
-def glance(path: Path) -> Glance | None:
-    """Reads without disturbing a live run; None where there is no journal yet. Raises StorageFailed when it is damaged."""
-    if not path.exists() or not path.stat().st_size:
-        return None
-    with _reading(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
-        noted = connection.execute("SELECT value FROM meta WHERE name = ?", (ROWS,)).fetchone()
-        rows: list[int] | None = json.loads(noted[0]) if noted else None
-        counts, cost_usd = _counts(connection, rows or [])
-        last, number = connection.execute(
-            "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
-        ).fetchone()
-    rate = number / 60 if last is not None and number > 1 else None
-    return Glance(counts, cost_usd, None if rows is None else sum(rows), rate)
-
-
-def _counts(connection: sqlite3.Connection, rows: Sequence[int]) -> tuple[Counter[Status], float]:
-    """Status → outcomes, and their dollars; outcomes of rows that have left the input do not count."""
-    counts: Counter[Status] = Counter()
-    cost_usd = 0.0
-    statement = "SELECT status, count(*), sum(cost_usd) FROM outcome WHERE position >= ? AND position < ? GROUP BY status"
-    for ordinal, number in enumerate(rows):
-        first = ordinal << FILE_SHIFT
-        for status, ended, cost in connection.execute(statement, (first, first + number)):
-            counts[Status(status)] += ended
-            cost_usd += cost or 0.0
-    return counts, cost_usd
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StorageFailed(f"the journal {path} cannot be read: {error}", todo=KEEP) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -16,7 +16,8 @@ import pytest
 
 from pipeline.errors import Bug, StorageFailed
 from pipeline.records import Constant, Origin, Outcome, Prompt, Recall, Status, Text, Turn, Usage
-from pipeline.write.journal import Journal, glance
+from pipeline.write.glance import glance
+from pipeline.write.journal import Journal
 
 KEY = b"k" * 16
 OTHER = b"o" * 16

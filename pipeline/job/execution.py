@@ -1,0 +1,239 @@
+"""One execution of a job under its lock: which rows are asked about, and what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+
+from pipeline.analyse import Stages, analyse
+from pipeline.call.caller import Transport
+from pipeline.call.online import Online
+from pipeline.engine import local
+from pipeline.engine.local import Interrupted
+from pipeline.errors import InputUnreadable, StorageFailed
+from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
+from pipeline.job.published import Table, standing, written
+from pipeline.job.work import Input, Result, Work
+from pipeline.measure.summary import Summary, Tally, within
+from pipeline.read.fingerprint import fingerprint
+from pipeline.read.rows import rows
+from pipeline.records import Origin, Outcome, Prompt, Reply, Row, Status
+from pipeline.write.glance import ROWS
+from pipeline.write.journal import Journal
+
+JUDGE = "judge"
+"""Journal note: the schema and check by which the outcomes were judged."""
+JUDGED = (Status.OK, Status.OK_REPAIRED, Status.INVALID_OUTPUT)
+"""What a reply can be judged to be, one way or the other."""
+SETTLED = "settled"
+"""Journal note: input and request of the last run that saw every row. While both are the same, an outcome is done by its
+position alone; otherwise each row's request key decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What may be taken for granted about outcomes of earlier runs."""
+
+    placed: bool
+    """Input and request are those of the last run that saw every row: an outcome belongs to the row at its position."""
+    judged: bool
+    """Schema and check are those by which the outcomes were judged."""
+
+
+class Execution:
+    """One execution under the lock."""
+
+    def __init__(
+        self, work: Work, journal: Journal, found: Input, started_at: float, tell: Listener, tick: Callable[[], None]
+    ) -> None:
+        self._work = work
+        self._journal = journal
+        self._input = found
+        self._started_at = started_at
+        self._listener = tell
+        self._tick = tick
+        self._tally = Tally()
+        self._online: Online | None = None
+        self._stale: dict[int, Status] = {}
+        """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
+
+    def run(self, retry: frozenset[Status]) -> Result:
+        state = self._state()
+        known = Known(
+            placed=self._journal.noted(SETTLED) == state,
+            judged=self._journal.noted(JUDGE) in (None, self._work.judged_by),
+        )
+        if not (known.placed and known.judged):
+            # Until this run has seen every row, no outcome can be trusted by its position, whatever stops it.
+            self._journal.note(SETTLED, "")
+        self._journal.note(ROWS, json.dumps(self._input.rows))
+        self._tell(Planned(sum(self._input.rows)))
+        if self._nothing_to_do(retry, known):
+            table = standing(self._work, self._journal, state, self._tally)
+            if table is not None:
+                self._tell(Kept(sum(self._input.rows)))
+                return self._finished(self._verdict(), table)
+        interrupted = self._ask(retry, known)
+        self._journal.flush()
+        if interrupted is not None:
+            reason = f"interrupted by {interrupted.signal.name}"
+            return Result(self.write_summary(interrupted.exit_code, reason), {}, (), None)
+        # Beyond this line every row has an outcome under the present request.
+        self._refuse_changed_input()
+        self._journal.note(JUDGE, self._work.judged_by)
+        self._journal.note(SETTLED, state)
+        self._tell(Publishing(str(self._work.output)))
+        sealed: list[Summary] = []
+
+        def seal() -> Summary:
+            self._refuse_changed_input()
+            sealed.append(self._verdict())
+            return sealed[-1]
+
+        table = written(self._work, self._journal, state, self._tally, seal)
+        return self._finished(sealed[-1], table)
+
+    def write_summary(self, exit_code: int, reason: str) -> Summary:
+        """Of a run that publishes nothing: the statuses are those of the journal."""
+        with suppress(StorageFailed):  # if that is what ended the run, what is durable still counts
+            self._journal.flush()
+        self._tally.recount()  # a table that was being written when the run stopped does not stand
+        counts = self._journal.counts(self._input.rows)
+        counts.subtract(self._stale.values())
+        for status, number in counts.items():
+            self._tally.stands(status, False, number)
+        self._tally.stands(Status.PENDING, False, sum(self._input.rows) - counts.total())
+        return self._file(self._summary(exit_code, reason))
+
+    def _ask(self, retry: frozenset[Status], known: Known) -> Interrupted | None:
+        """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
+        asked = self._unanswered(retry, known)
+        first = next((row for row in asked if row is not None), None)
+        if first is None:
+            return None
+        with self._work.connect() as transport:
+            interrupted = local.run(
+                lambda halt: self._drive(transport, chain([first], asked), halt),
+                drain_s=self._work.drain_s,
+                tell=self._tell,
+                tick=self._ticked,
+            )
+            self._ticked()
+        return interrupted
+
+    def _refuse_changed_input(self) -> None:
+        """Raises InputUnreadable when a file is not what it was when the run began: rows and answers may not fit any more."""
+        changes = fingerprint(self._work.source.files).changes(self._input.seen)
+        if changes:
+            raise InputUnreadable(
+                f"the input changed while it was read: {'; '.join(changes)}",
+                todo="run the same command again: what has not changed is not asked again",
+            )
+
+    async def _drive(self, connect: Callable[[], Transport], asked: Iterator[Row | None], halt: asyncio.Event) -> None:
+        work = self._work
+        transport = connect()
+        try:
+            self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
+            stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
+            await analyse(asked, stages, self._ended, halt)
+        finally:
+            await transport.close()
+
+    def _unanswered(self, retry: frozenset[Status], known: Known) -> Iterator[Row | None]:
+        """The rows to ask about: those without an outcome, with one that is to be tried again or was being tried again, whose
+        request changed, or whose reply is to be judged anew. A None after each batch, which may have been long and brought
+        no row."""
+        work = self._work
+        columns = list(dict.fromkeys([*work.needs, *([work.key] if work.key is not None else [])]))
+        left_open = {position for position, _ in self._journal.opened}
+        for batch in work.source.batches(columns):
+            had = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
+            kept = 0
+            for row in rows(batch, work.needs, work.key):
+                key, status = had.get(row.position, (None, None))
+                if status is None:
+                    yield row
+                    continue
+                if status in retry:
+                    row = replace(row, use="new")
+                elif (not known.placed and key != self._key(row)) or status is Status.IN_DOUBT or row.position in left_open:
+                    pass
+                elif known.judged or status not in JUDGED:
+                    kept += 1
+                    continue
+                else:
+                    row = replace(row, use="paid")
+                self._stale[row.position] = status
+                yield row
+            if kept:
+                self._tell(Kept(kept))
+            yield None
+
+    def _priced(self, reply: Reply) -> float | None:
+        cost_usd = self._work.price(reply)
+        if reply.origin is Origin.NOW:
+            self._tally.bought(reply.usage, cost_usd)
+        return cost_usd
+
+    def _key(self, row: Row) -> bytes | None:
+        prompt = self._work.prompt(row)
+        return self._work.shape.key(prompt) if isinstance(prompt, Prompt) else None
+
+    def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
+        self._journal.ended(outcome, self._work.shape.key(prompt) if prompt is not None else None)
+        self._stale.pop(row.position, None)
+        self._tally.ended(outcome)
+        self._tell(RowEnded(row.key, outcome))
+
+    def _nothing_to_do(self, retry: frozenset[Status], known: Known) -> bool:
+        """Whether every row has an outcome that stands, known without a look at the rows."""
+        if not (known.placed and known.judged) or self._journal.opened:
+            return False
+        counts = self._journal.counts(self._input.rows)
+        again = sum(counts[status] for status in retry | {Status.IN_DOUBT})
+        return counts.total() == sum(self._input.rows) and not again
+
+    def _verdict(self) -> Summary:
+        """The summary of a run whose table stands."""
+        summary = self._summary(0, "every row has an answer")
+        missing = f"{summary.unanswered:,} of {summary.rows:,} rows have no answer"
+        if not within(self._work.max_failed, summary.unanswered, summary.rows):
+            return self._summary(1, missing)
+        return self._summary(0, f"{missing}, which run.max_failed allows") if summary.unanswered else summary
+
+    def _finished(self, summary: Summary, table: Table) -> Result:
+        self._file(summary)
+        self._work.folder.append_history(summary.json())
+        return Result(summary, table.answers, table.agreements, table.note)
+
+    def _summary(self, exit_code: int, reason: str) -> Summary:
+        requests = self._online.requests if self._online is not None else 0
+        return self._tally.summary(
+            requests=requests, started_at=self._started_at, ended_at=time.time(), exit_code=exit_code, reason=reason
+        )
+
+    def _file(self, summary: Summary) -> Summary:
+        self._work.folder.write_json(self._work.folder.summary, asdict(summary))
+        return summary
+
+    def _state(self) -> str:
+        """Input and request in one line: equal only while both are unchanged."""
+        state = {"input": self._input.seen.as_json(), "rows": self._input.rows, "parts": self._work.parts}
+        return json.dumps(state, sort_keys=True, default=dict)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):
+            self._tally.doubt(1)
+        self._listener(event)
+
+    def _ticked(self) -> None:
+        if self._online is not None:
+            self._listener(InFlight(self._online.in_flight, self._work.limits.concurrency))
+        self._tick()

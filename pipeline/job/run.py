@@ -1,0 +1,100 @@
+"""A job's run, from its lock to its published table.
+
+    lock ─ read keys ─ compare with the last run ─ ask what is not answered yet ─ publish ─ sum up
+
+Everything comes in as values and ports (work.py); nothing is read here from config, environment or command line. The first
+three steps are here, asking is in execution.py, the table in published.py.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+
+from pipeline.errors import ConfigInvalid, PipelineError
+from pipeline.events import Listener, Notice
+from pipeline.job.execution import Execution
+from pipeline.job.work import REQUEST, Input, Result, Work
+from pipeline.read.fingerprint import Fingerprint, fingerprint
+from pipeline.read.keys import count
+from pipeline.records import Status
+from pipeline.write.journal import Journal
+from pipeline.write.lock import locked, output_locked
+
+CHECKED = "checked"
+"""Journal note: the files whose keys were proven, and their rows."""
+
+
+def run(
+    work: Work,
+    *,
+    retry: frozenset[Status],
+    accept_change: bool,
+    wait: bool = False,
+    tell: Listener,
+    tick: Callable[[], None],
+) -> Result:
+    """Starts, resumes, or brings up to date. `wait`: for another run that holds the lock, instead of raising ComeBackLater.
+
+    Raises PipelineError where it cannot begin. Once it has begun there is a Result with a summary, whatever happens: with
+    the error that ended it, or with exit code 130 or 143 where a signal did; nothing is published then.
+    """
+    work.folder.create()
+    job = work.folder.path.name
+
+    def say(sentence: str) -> None:
+        tell(Notice(sentence))
+
+    # Always in this order, and never two folders or two outputs: so nobody waits in a circle.
+    with (
+        locked(work.folder.lock, f"the run folder {work.folder.path}", job, wait=wait, say=say),
+        output_locked(work.output, job, wait=wait, say=say),
+    ):
+        started_at = time.time()
+        seen = fingerprint(work.source.files)
+        with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
+            found = Input(seen, _rows(work, journal, seen))
+            _refuse_change(work, journal, accept_change)
+            work.folder.write_json(work.folder.job, work.described)
+            execution = Execution(work, journal, found, started_at, tell, tick)
+            try:
+                return execution.run(retry)
+            except PipelineError as error:
+                summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
+                return Result(summary, {}, (), None, error)
+
+
+def _rows(work: Work, journal: Journal, seen: Fingerprint) -> Sequence[int]:
+    """Rows of each file, the keys proven; not read again while the files are what they were."""
+    state = json.dumps([seen.as_json(), work.key, work.needs, work.limit])
+    noted = journal.noted(CHECKED)
+    if noted is not None:
+        checked = json.loads(noted)
+        if checked["state"] == state:
+            known: list[int] = checked["rows"]
+            return known
+    totals = count(work.source, work.key, work.needs)
+    journal.note(CHECKED, json.dumps({"state": state, "rows": totals}))
+    return totals
+
+
+def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
+    """Raises ConfigInvalid when what is asked has changed since rows were paid."""
+    last = work.folder.read_json(work.folder.job)
+    parts = last.get("parts") if last is not None else None
+    if not isinstance(parts, dict) or accept_change:
+        return
+    changed = sorted(name for name in {*parts, *work.parts} if parts.get(name) != work.parts.get(name))
+    # The whole request changes with any part of it; alone, it is this program that asks differently.
+    changed = [name for name in changed if name != REQUEST] or changed
+    if not changed:
+        return
+    replies, cost_usd = journal.paid()
+    if not replies:
+        return
+    raise ConfigInvalid(
+        f"{', '.join(changed)} changed since {work.folder.path} was paid for: {replies:,} paid "
+        f"{'reply does' if replies == 1 else 'replies do'} not apply any more; the table they made cost ${cost_usd:,.4f}",
+        todo="undo the change, or give the job another name, or pay again with --accept-change",
+    )

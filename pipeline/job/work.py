@@ -1,0 +1,82 @@
+"""What a run is given and what it gives back. Made by wiring; everything is a value or a port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.call.caller import Transport
+from pipeline.call.online import Limits
+from pipeline.call.wire import Shape
+from pipeline.errors import PipelineError
+from pipeline.measure.gold import Agreed
+from pipeline.measure.summary import Summary
+from pipeline.read.fingerprint import Fingerprint
+from pipeline.read.source import Source
+from pipeline.records import JSON, Answer, Prompt, Rejection, Reply, Row
+from pipeline.render.prompt import Unaskable
+from pipeline.write.rundir import RunFolder
+from pipeline.write.table_columns import Columns
+
+REQUEST = "request"
+"""The part that stands for all of a request, with what this program puts into it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that wiring has made of a config."""
+
+    source: Source
+    key: str | None
+    """The key column."""
+    limit: int | None
+    """Rows that the source was cut to."""
+    needs: tuple[str, ...]
+    """Columns that a prompt takes."""
+    prompt: Callable[[Row], Prompt | Unaskable]
+    shape: Shape
+    judge: Callable[[Reply], Answer | Rejection]
+    judged_by: str
+    """Digest of schema and check: replies are judged again, free, when it changes."""
+    price: Callable[[Reply], float | None]
+    enums: Mapping[str, Sequence[str]]
+    """Answer properties with few values, and those values."""
+    columns: Columns
+    output: Path
+    folder: RunFolder
+    described: Mapping[str, JSON]
+    """The job in plain values, for job.json."""
+    parts: Mapping[str, str]
+    """Config key → digest of what it brings into every request: what may not change unnoticed."""
+    connect: Callable[[], AbstractContextManager[Callable[[], Transport]]]
+    """Entered only when there is something to ask: starts what must run beside the job, gives what makes the transport.
+    That in turn is called once, inside the event loop."""
+    limits: Limits
+    reserve_bytes: int
+    """Disk for the replies that may be out at once, at their longest."""
+    asks: int
+    max_failed: int | str
+    drain_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    summary: Summary
+    answers: Mapping[str, Mapping[str, int]]
+    """Property → value → rows."""
+    agreements: Sequence[Agreed]
+    note: str | None
+    """A sentence about the published file that a person should know."""
+    error: PipelineError | None = None
+    """Why the run could not finish; nothing was published then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The corpus as this run found it."""
+
+    seen: Fingerprint
+    rows: Sequence[int]
+    """Of each file."""

@@ -1,0 +1,68 @@
+"""What may be read of a journal, also while a run writes it: how far it is."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from pipeline.errors import StorageFailed
+from pipeline.records import FILE_SHIFT, Status
+
+ROWS = "rows"
+"""Note: rows of each input file, as JSON."""
+KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What another process may see of a journal that is being written."""
+
+    counts: Counter[Status]
+    """Status → rows that have an outcome."""
+    cost_usd: float
+    rows: int | None
+    """Rows of the input as the last run counted them."""
+    rows_per_second: float | None
+    """Over the last minute of answers; None where there are too few to say."""
+
+
+def glance(path: Path) -> Glance | None:
+    """Reads without disturbing a live run; None where there is no journal yet. Raises StorageFailed when it is damaged."""
+    if not path.exists() or not path.stat().st_size:
+        return None
+    with reading(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
+        noted = connection.execute("SELECT value FROM meta WHERE name = ?", (ROWS,)).fetchone()
+        rows: list[int] | None = json.loads(noted[0]) if noted else None
+        ended, cost_usd = counts(connection, rows or [])
+        last, number = connection.execute(
+            "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
+        ).fetchone()
+    rate = number / 60 if last is not None and number > 1 else None
+    return Glance(ended, cost_usd, None if rows is None else sum(rows), rate)
+
+
+def counts(connection: sqlite3.Connection, rows: Sequence[int]) -> tuple[Counter[Status], float]:
+    """Status → outcomes, and their dollars; outcomes of rows that have left the input do not count."""
+    found: Counter[Status] = Counter()
+    cost_usd = 0.0
+    statement = "SELECT status, count(*), sum(cost_usd) FROM outcome WHERE position >= ? AND position < ? GROUP BY status"
+    for ordinal, number in enumerate(rows):
+        first = ordinal << FILE_SHIFT
+        for status, ended, cost in connection.execute(statement, (first, first + number)):
+            found[Status(status)] += ended
+            cost_usd += cost or 0.0
+    return found, cost_usd
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageFailed(f"the journal {path} cannot be read: {error}", todo=KEEP) from error
