@@ -98,6 +98,15 @@ def test_status_tells_of_it_until_the_next_run(job: JobFolder) -> None:
     assert "forgotten" not in job.do("status").out
 
 
+def test_a_purge_that_nobody_agreed_to_leaves_no_trace(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = job.do("status").out
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert job.do("purge").code == 64
+    assert job.do("status").out == before
+    assert "out/out.parquet stays." in job.do("purge", "--yes").out
+
+
 def test_without_a_terminal_it_wants_to_be_told_yes(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)

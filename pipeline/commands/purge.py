@@ -50,11 +50,9 @@ def _held(folder: RunFolder) -> str:
 
 
 def _finished(folder: RunFolder) -> bool:
-    """Whether the last run that held the lock published its table."""
+    """Whether the last run published its table."""
     last = folder.read_json(folder.summary)
-    if last is None or last.get("exit_code") not in (0, 1):
-        return False
-    return folder.lock.exists() and folder.lock.stat().st_mtime <= folder.summary.stat().st_mtime
+    return last is not None and last.get("exit_code") in (0, 1) and not folder.abandoned()
 
 
 def _nobody(sentence: str) -> None:

@@ -45,11 +45,11 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
 
 
 def _ended(folder: RunFolder, last: dict[str, JSON] | None) -> str | None:
-    """Why the last execution ended; a run that was killed has written no summary after it took the lock."""
+    """Why the last execution ended, as far as it could still write it down."""
     described = folder.read_json(folder.job)
     if described is not None and PURGED_AT in described:
         return f"its stored replies were forgotten at {described[PURGED_AT]}; the next run starts anew"
-    if folder.lock.exists() and (last is None or folder.lock.stat().st_mtime > folder.summary.stat().st_mtime):
+    if folder.abandoned():
         return "it was killed, or its machine went down; run it again to go on"
     return str(last["reason"]) if last is not None else None
 

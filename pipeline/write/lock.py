@@ -35,6 +35,8 @@ _PID = re.compile(r"pid (\d+) on (\S+) since ")
 def locked(path: Path, what: str, job: str, *, wait: bool, say: Callable[[str], None]) -> Iterator[None]:
     """Holds the lock file `path` for this process, and writes into it who does; it is made if it is not there.
 
+    However the block ends, those words go. Where they stay the holder was killed: `abandoned`.
+
     Where another process holds it: raises ComeBackLater with one line that names the holder; with `wait`, says so once and
     waits, without end, for which a signal whose handler raises is the way out. `what` is what the lock stands for, in words.
     StorageFailed where the lock cannot be made, or the file system has no locks.
@@ -44,6 +46,8 @@ def locked(path: Path, what: str, job: str, *, wait: bool, say: Callable[[str], 
         _sign(descriptor, job)
         yield
     finally:
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
         os.close(descriptor)
 
 
@@ -93,6 +97,11 @@ def holder(path: Path) -> str | None:
     finally:
         os.close(descriptor)
     return SILENT
+
+
+def abandoned(path: Path) -> bool:
+    """Whether the last holder of the lock was killed, or its machine went down."""
+    return holder(path) is None and path.exists() and path.stat().st_size > 0
 
 
 class _NoLocks(StorageFailed):

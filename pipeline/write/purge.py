@@ -51,7 +51,8 @@ def remembering(folder: RunFolder) -> list[Path]:
     """The files that hold answers, or may quote documents: the journal first, then what lies beside it, logs and report."""
     beside = sorted(path for path in folder.path.glob(f"{folder.journal.name}?*") if path.is_file())
     logs = sorted(path for path in folder.path.glob(f"{folder.log.name}*") if path.is_file())
-    found = [folder.journal, *beside, *logs, folder.path / "report.html"]
+    keys = sorted((folder.path / "keys").glob("*"))
+    found = [folder.journal, *beside, *keys, *logs, folder.path / "report.html"]
     return [path for path in found if path.is_file()]
 
 

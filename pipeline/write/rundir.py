@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.errors import ConfigInvalid, StorageFailed
 from pipeline.records import JSON
 from pipeline.write.filesystem import refuse_network
-from pipeline.write.lock import holder
+from pipeline.write.lock import abandoned, holder
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -77,6 +77,10 @@ class RunFolder:
     def holder(self) -> str | None:
         """Who holds the lock now, in words; None when nobody does."""
         return holder(self.lock)
+
+    def abandoned(self) -> bool:
+        """Whether the last run was killed."""
+        return abandoned(self.lock)
 
 
 def _end_of_lines(file: FileIO) -> int:

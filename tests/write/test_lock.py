@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.errors import ComeBackLater, StorageFailed
 from pipeline.write import lock
-from pipeline.write.lock import holder, locked, output_locked
+from pipeline.write.lock import abandoned, holder, locked, output_locked
 
 HOLD = """
 import subprocess, sys
@@ -89,11 +89,23 @@ def test_a_program_that_the_holder_started_does_not_hold_it_on(tmp_path: Path) -
         os.kill(child, signal.SIGKILL)
 
 
-def test_the_lock_file_says_who_holds_it_and_stays(tmp_path: Path) -> None:
+def test_the_lock_file_says_who_holds_it_and_stays_empty(tmp_path: Path) -> None:
     with locked(tmp_path / "lock", "it", "b", wait=False, say=silent):
         assert (tmp_path / "lock").read_text().startswith(f"pid {os.getpid()} on ")
         assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "lock").exists()
+    assert (tmp_path / "lock").read_text() == ""
+
+
+def test_it_shows_whether_its_last_holder_was_killed(tmp_path: Path) -> None:
+    assert not abandoned(tmp_path / "lock")
+    with pytest.raises(KeyError), locked(tmp_path / "lock", "it", "b", wait=False, say=silent):
+        raise KeyError
+    assert not abandoned(tmp_path / "lock"), "it ended, if badly"
+    with held(tmp_path / "lock"):
+        assert not abandoned(tmp_path / "lock"), "it lives"
+    assert abandoned(tmp_path / "lock")
+    take(tmp_path / "lock")
+    assert not abandoned(tmp_path / "lock")
 
 
 def test_nobody_holds_what_is_not_there(tmp_path: Path) -> None:
