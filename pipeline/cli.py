@@ -14,15 +14,11 @@ import typer
 from typer.exceptions import Exit, TyperException
 
 from pipeline import __version__
-from pipeline.errors import Bug, PipelineError, StorageFailed, UsageError
+from pipeline.errors import Bug, PipelineError, StorageFailed, Terminated, UsageError
 
 USAGE = 64
 INTERRUPTED = 130
 TERMINATED = 143
-
-
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP came while no request was out: the run ends where it is, as a KeyboardInterrupt would end it."""
 
 
 app = typer.Typer(
@@ -226,21 +222,39 @@ def main() -> NoReturn:
     """The console script: runs the command and ends the process with its exit code. Never a traceback but for a bug of ours."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has its way
-            signal.signal(number, _terminate)
-    sys.exit(exit_code())
+    try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has its way
+                signal.signal(number, _terminate)
+        code = exit_code()
+        _rest()
+    except (KeyboardInterrupt, Terminated) as stop:  # while the command was made ready, or its end was told
+        code = _interrupted(stop)
+        _rest()
+    sys.exit(code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(signal.Signals(number))
+
+
+def _rest() -> None:
+    """All is told and on disk. What comes now is Python's own end, which a signal may cut short, but not with a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupted(stop: KeyboardInterrupt | Terminated) -> int:
+    _say("interrupted; state kept", "run the same command again to go on: finished rows are kept")
+    return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
 
 
 def exit_code(arguments: list[str] | None = None) -> int:
     """Runs one command; None: with the arguments of the process. What went wrong is said on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
-    command = typer.main.get_command(app)
     try:
+        command = typer.main.get_command(app)
         # Not `app()`: it would turn exceptions into exit codes of its own before they are told here.
         with command.make_context("pipeline", list(given) or ["--help"]) as context:
             command.invoke(context)
@@ -253,8 +267,7 @@ def exit_code(arguments: list[str] | None = None) -> int:
         _say(str(error), error.next_step)
         return error.exit_code
     except (KeyboardInterrupt, Terminated) as stop:
-        _say("interrupted; state kept", "run the same command again to go on: finished rows are kept")
-        return INTERRUPTED if isinstance(stop, KeyboardInterrupt) else TERMINATED
+        return _interrupted(stop)
     except BrokenPipeError:
         # Whoever read our output has gone. Nothing is lost; Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

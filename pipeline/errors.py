@@ -12,11 +12,12 @@
     └── Ours
         └── Bug              70  an invariant of this program is broken
 
-Exit codes are those of sysexits.h where it has one.
+Exit codes are those of sysexits.h where it has one. Beside the tree stands Terminated (143), the KeyboardInterrupt of SIGTERM.
 """
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -97,3 +98,11 @@ class Ours(PipelineError):
 
 class Bug(Ours):
     """An invariant of this program is broken."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came while no reply was awaited: the run ends where it is, as a KeyboardInterrupt would end it."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number)
+        self.signal = number

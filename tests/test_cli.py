@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 
 from pipeline import __version__, cli
 from pipeline.commands import check as check_command
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, Terminated
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -77,6 +78,7 @@ def fails_with(error: BaseException) -> Callable[..., str]:
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "interrupted"),
+        (Terminated(signal.SIGHUP), 143, "interrupted"),
         (OSError(28, "No space left on device", "file"), 74, "file: No space left on device"),
         (PipelineError("odd"), 70, "odd"),
         (LookupError("sk-ant-CANARY"), 70, "a bug of ours: LookupError"),
@@ -113,3 +115,12 @@ def test_a_reader_that_goes_away_is_no_error(checkout: Path) -> None:
     )
     os.close(write)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_signal_while_the_command_is_made_ready_is_told_like_any_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("typer.main.get_command", fails_with(Terminated(signal.SIGTERM)))
+    code, out, err = told(capsys, "run", "job.yaml")
+    assert (code, out) == (143, "")
+    assert err.splitlines()[-1].startswith("what to do: run the same command again")

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import Terminated
+from pipeline.job import published
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.jobs import JobFolder, answer
 
@@ -336,6 +338,20 @@ def test_an_interrupted_run_keeps_what_was_in_flight_and_publishes_nothing(tmp_p
         ended = job.run()
         assert ended.summary["requests"] == 60 - asked_before
         assert ended.summary["possible_double_charges"] == 0
+
+
+def test_a_signal_while_the_table_is_written_is_told_as_any_other(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(*_: object, **__: object) -> None:
+        raise Terminated(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(published, "publish", terminated)
+        ended = job.run()
+    assert ended.code == 143
+    assert (ended.summary["exit_code"], ended.summary["ok"], ended.summary["pending"]) == (143, 40, 0)
+    assert "interrupted by SIGTERM" in job.do("status").out
+    assert not list((job.path / "out").iterdir())
+    assert (job.run().summary["requests"], job.table().num_rows) == (0, 40)
 
 
 def test_a_second_run_at_the_same_time_is_turned_away_with_the_holders_name(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 The first SIGINT, SIGTERM or SIGHUP halts: nothing new is sent and replies in flight are awaited, for `drain_s` at most. The
 second cancels. Handlers only set a flag. The engine gets the work as a function and knows no stage.
+
+Not `loop.add_signal_handler`: taking such a handler away again puts the default in its place for a moment, in which a signal
+would kill the process, and drops a signal that the loop has not seen yet. Here a signal is always either ours or, before and
+after, that of whoever handled it before.
 """
 
 from __future__ import annotations
@@ -9,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from types import FrameType
 
 from pipeline.events import Listener, Stopping
 
@@ -42,32 +48,27 @@ def run(work: Work, *, drain_s: float, tell: Listener, tick: Callable[[], None])
     # Few objects of a run die in circles: collecting less often saves a sixth of the CPU (measured 2026-11).
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    return asyncio.run(_run(work, drain_s, tell, tick))
+    with _listening() as signals:
+        asyncio.run(_run(work, drain_s, tell, tick, signals))
+    return Interrupted(signals.received[0]) if signals.received else None
 
 
-async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], None]) -> Interrupted | None:
+async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], None], signals: _Signals) -> None:
     loop = asyncio.get_running_loop()
     halt = asyncio.Event()
     cut = asyncio.Event()
-    received: list[signal.Signals] = []
 
-    def hear(number: signal.Signals) -> None:
-        received.append(number)
-        if len(received) == 1:
-            tell(
-                Stopping(
-                    f"{number.name}: no new requests; waiting up to {drain_s:.0f} s for replies in flight (again: stop now)"
-                )
-            )
+    def hear() -> None:
+        for first in signals.news():
+            if first is None:
+                cut.set()
+                continue
+            waiting = f"waiting up to {drain_s:.0f} s for replies in flight (again: stop now)"
+            tell(Stopping(f"{first.name}: no new requests; {waiting}"))
             halt.set()
             loop.call_later(drain_s, cut.set)
-        else:
-            cut.set()
 
-    # What was ignored when this process began, by nohup for example, stays ignored.
-    before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) is not signal.SIG_IGN}
-    for number in before:
-        loop.add_signal_handler(number, hear, number)
+    loop.add_reader(signals.woken, hear)
     working = asyncio.ensure_future(work(halt))
     cutting = asyncio.ensure_future(cut.wait())
     ticking = asyncio.ensure_future(_tick(tick))
@@ -82,10 +83,49 @@ async def _run(work: Work, drain_s: float, tell: Listener, tick: Callable[[], No
         for task in (cutting, ticking):
             task.cancel()
         await asyncio.gather(cutting, ticking, return_exceptions=True)
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-    return Interrupted(received[0]) if received else None
+        loop.remove_reader(signals.woken)
+
+
+@dataclass(slots=True)
+class _Signals:
+    """What has been received while it is listened to."""
+
+    woken: socket.socket
+    """Readable when there is news: a blocked loop wakes, whichever thread the kernel gave the signal to."""
+    received: list[signal.Signals] = field(default_factory=list)
+    _told: int = 0
+
+    def news(self) -> Iterator[signal.Signals | None]:
+        """The first signal as itself, each later one as None; every one is given once."""
+        with suppress(BlockingIOError):
+            self.woken.recv(4096)
+        while self._told < len(self.received):
+            self._told += 1
+            yield self.received[0] if self._told == 1 else None
+
+
+@contextmanager
+def _listening() -> Iterator[_Signals]:
+    """Takes the signals of this process, save those that were ignored when it began, by nohup for example."""
+    waker, woken = socket.socketpair()
+    with waker, woken:
+        waker.setblocking(False)
+        woken.setblocking(False)
+        signals = _Signals(woken)
+
+        def receive(number: int, frame: FrameType | None) -> None:
+            signals.received.append(signal.Signals(number))
+
+        woke = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        before = {
+            number: signal.signal(number, receive) for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+        }
+        try:
+            yield signals
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(woke)
 
 
 async def _tick(tick: Callable[[], None]) -> None:

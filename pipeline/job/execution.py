@@ -82,8 +82,7 @@ class Execution:
         interrupted = self._ask(retry, known)
         self._journal.flush()
         if interrupted is not None:
-            reason = f"interrupted by {interrupted.signal.name}"
-            return Result(self.write_summary(interrupted.exit_code, reason), {}, (), None)
+            return self.interrupted(interrupted)
         # Beyond this line every row has an outcome under the present request.
         self._refuse_changed_input()
         self._journal.note(JUDGE, self._work.judged_by)
@@ -98,6 +97,10 @@ class Execution:
 
         table = written(self._work, self._journal, state, self._tally, seal)
         return self._finished(sealed[-1], table)
+
+    def interrupted(self, by: Interrupted) -> Result:
+        """Of a run that a signal ended; nothing is published then."""
+        return Result(self.write_summary(by.exit_code, f"interrupted by {by.signal.name}"), {}, (), None)
 
     def write_summary(self, exit_code: int, reason: str) -> Summary:
         """Of a run that publishes nothing: the statuses are those of the journal."""

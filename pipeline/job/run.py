@@ -9,10 +9,12 @@ three steps are here, asking is in execution.py, the table in published.py.
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Sequence
 
-from pipeline.errors import ConfigInvalid, PipelineError
+from pipeline.engine.local import Interrupted
+from pipeline.errors import ConfigInvalid, PipelineError, Terminated
 from pipeline.events import Listener, Notice
 from pipeline.job.execution import Execution
 from pipeline.job.work import REQUEST, Input, Result, Work
@@ -63,6 +65,8 @@ def run(
             except PipelineError as error:
                 summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
                 return Result(summary, {}, (), None, error)
+            except (KeyboardInterrupt, Terminated) as stop:  # while no reply was awaited: reading, or publishing
+                return execution.interrupted(Interrupted(stop.signal if isinstance(stop, Terminated) else signal.SIGINT))
 
 
 def _rows(work: Work, journal: Journal, seen: Fingerprint) -> Sequence[int]:

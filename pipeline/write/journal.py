@@ -132,10 +132,17 @@ class Journal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._queue.put(None)
-        self._writer.join()
+        stop: BaseException | None = None
+        while self._writer.is_alive():
+            try:
+                self._writer.join()
+            except BaseException as interrupt:  # noqa: BLE001 an impatient signal: what was told is written down all the same
+                stop = interrupt
         self._reader.close()
         with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
+        if stop is not None:
+            raise stop
 
     # What a caller tells and asks (call.caller.Ledger) ------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How a process of a campaign is made to die at an exact place. Used inside that process, before the program starts.
+"""How a process of a campaign is struck by a signal at an exact place. Used inside that process, before the program starts.
 
 The program is not changed: what is counted are the calls it makes to the standard library on its way to the disk.
 """
@@ -10,28 +10,31 @@ import os
 import resource
 import signal
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import FrameType
 from typing import Any, Literal, TypeAlias
 
 FILE_CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "replace", "rename", "unlink", "mkdir", "chmod", "fchmod")
 """Functions of `os` that a published file, a small file of the run folder and the lock go through."""
 
 
-Kind: TypeAlias = Literal["commit", "statement", "file", "table"]
+Kind: TypeAlias = Literal["commit", "statement", "file", "table", "call"]
 """A COMMIT of the journal; any statement, on any of its connections; a call of `os` that changes a file; a write to the table
-that is being published."""
+that is being published; any call of a Python function by the main thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """SIGKILL at the `number`-th call (from 1) of this kind, before or after it; a write to the table: in the midst of it."""
+    """A signal at the `number`-th call (from 1) of this kind, before or after it; a write to the table: in the midst of it."""
 
     kind: Kind
     number: int
     after: bool
+    by: int = signal.SIGKILL
 
     def __str__(self) -> str:
         return f"{'after' if self.after else 'before'} {self.kind} {self.number}"
@@ -63,6 +66,8 @@ class _Reaper:
         if self._death.kind == "file":
             for name in FILE_CALLS:
                 setattr(os, name, self._counted(getattr(os, name)))
+        elif self._death.kind == "call":
+            sys.setprofile(self._called)
         elif self._death.kind == "table":
             io.open = partial(_open, self)  # what Path.open calls
         else:
@@ -78,14 +83,22 @@ class _Reaper:
     def after(self) -> bool:
         return self._death.after
 
+    def strike(self) -> None:
+        os.kill(os.getpid(), self._death.by)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and self.due():
+            sys.setprofile(None)
+            self.strike()
+
     def _counted(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **options: Any) -> Any:
             due = self.due()
             if due and not self.after:
-                die()
+                self.strike()
             result = call(*arguments, **options)
-            if due:
-                die()
+            if due and self.after:
+                self.strike()
             return result
 
         return counted
@@ -122,7 +135,7 @@ class _Torn(io.BufferedWriter):
                 half = memoryview(content).cast("B")
                 super().write(half[: len(half) // 2])
                 self.flush()
-            die()
+            self._reaper.strike()
         return super().write(content)
 
 
@@ -130,7 +143,3 @@ def _open(reaper: _Reaper, path: Any, mode: str = "r", *arguments: Any, **option
     if str(path).endswith(".partial") and mode == "xb":
         return _Torn(io.FileIO(path, "xb"), reaper)
     return open(path, mode, *arguments, **options)  # noqa: PTH123 what Path.open would have done
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 
 import pytest
 
@@ -98,3 +99,48 @@ def test_a_signal_that_was_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_comes_when_the_work_has_just_ended_is_not_lost() -> None:
+    async def work(halt: asyncio.Event) -> None:
+        asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    interrupted, _, _ = ran(work)
+    assert interrupted is not None
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_given_to_another_thread_wakes_the_loop_at_once() -> None:
+    async def work(halt: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+        loop.call_later(0.05, thread.start)
+        await asyncio.wait_for(halt.wait(), 30)
+        thread.join()
+
+    interrupted, _, _ = ran(work)
+    assert interrupted is not None
+
+
+def test_in_no_moment_would_a_signal_have_its_default_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which ends the process, with what the journal has not written yet."""
+    handlers: list[object] = []
+    real = signal.signal
+
+    def watched(number: signal.Signals, handler: object) -> object:
+        if number == signal.SIGTERM:
+            handlers.append(handler)
+        return real(number, handler)  # type: ignore[arg-type]
+
+    async def work(halt: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+
+    before = real(signal.SIGTERM, lambda number, frame: None)
+    monkeypatch.setattr(signal, "signal", watched)
+    try:
+        ran(work)
+    finally:
+        real(signal.SIGTERM, before)
+    assert len(handlers) == 2
+    assert signal.SIG_DFL not in handlers
