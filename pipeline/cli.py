@@ -70,7 +70,11 @@ def run(
         typer.Option(metavar="STATUS", help="Ask again about rows that ended so: `failed`, `refused`, … or `all-bad`."),
     ] = None,
     accept_change: Annotated[
-        bool, typer.Option("--accept-change", help="Go on although prompt, schema or model changed: rows are paid for again.")
+        bool,
+        typer.Option(
+            "--accept-change",
+            help="Go on although prompt, schema or model changed, or replies were purged: rows are paid again.",
+        ),
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="While another run of this job goes on, wait for its end instead of exiting with 75.")
@@ -137,8 +141,8 @@ def purge(
 ) -> None:
     """Forget stored replies, keep the output table and the figures of past runs.
 
-    The run folder then holds nothing of what was asked and answered. The next `pipeline run` starts anew and pays again, so
-    this asks first; where there is no terminal to ask on, say `--yes`.
+    The run folder then holds nothing of what was asked and answered. Another `pipeline run` would pay for every row again: it
+    refuses to, unless it is told `--accept-change`. This asks first; where there is no terminal to ask on, say `--yes`.
     """
     from pipeline.commands.purge import purge as forget
 

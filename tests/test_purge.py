@@ -1,4 +1,4 @@
-"""`pipeline purge`: what was answered is forgotten, the table stays, the next run starts anew."""
+"""`pipeline purge`: what was answered is forgotten, the table stays, and nothing is bought again unasked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.commands.purge import purge
 from pipeline.write.lock import locked
 from pipeline.write.purge import forget, remembering
 from pipeline.write.rundir import RunFolder
-from tests.api import Api, Asked, Canned, message, serving
+from tests.api import Api, Asked, Canned, error, message, serving
 from tests.jobs import KEY, JobFolder, answer
 
 CANARY = "canaries sing good songs"
@@ -72,29 +72,47 @@ def test_the_table_and_the_figures_stay(job: JobFolder) -> None:
         "forgotten: 10 paid replies for 9 answered rows, which cost $0.000035",
         "removed from runs/job: journal.db, log.jsonl",
         "out/out.parquet stays.",
+        "A run would then ask about every row again and pay for it; the next one does so only with --accept-change.",
     ]
 
 
-def test_the_next_run_starts_anew_and_pays_again(job: JobFolder, api: Api) -> None:
+def test_the_next_run_of_cron_buys_nothing_again(job: JobFolder, api: Api) -> None:
+    paid = len(api.asked)
+    table = (job.path / "out" / "out.parquet").read_bytes()
+    job.do("purge", "--yes")
+    for _ in range(2):
+        ended = job.run()
+        assert (ended.code, len(api.asked)) == (78, paid)
+        assert "the stored replies of runs/job were forgotten at 20" in ended.err
+        assert "10 paid replies for 9 answered rows, which cost $0.000035" in ended.err
+        assert ended.err.splitlines()[-1] == "what to do: pay again with --accept-change"
+    assert (job.path / "out" / "out.parquet").read_bytes() == table
+
+
+def test_told_so_a_run_starts_anew_and_is_then_as_any_other(job: JobFolder, api: Api) -> None:
     paid = len(api.asked)
     job.do("purge", "--yes")
-    ended = job.run()
+    ended = job.run("--accept-change")
     assert (ended.code, ended.summary["requests"], ended.summary["reused"]) == (0, paid, 0)
-    assert job.run().summary["requests"] == 0
+    ended = job.run()
+    assert (ended.code, ended.summary["requests"]) == (0, 0)
 
 
-def test_a_changed_prompt_is_not_refused_for_answers_that_are_forgotten(job: JobFolder) -> None:
-    job.configure(prompt={"user": "Is it good? {{ text }}"})
-    assert job.run().code == 78
-    job.do("purge", "--yes")
-    assert "parts" not in json.loads((job.path / "runs" / "job" / "job.json").read_text())
-    assert job.run().code in (0, 1)
+def test_where_nothing_was_paid_for_the_next_run_is_as_any_other(tmp_path: Path, api: Api) -> None:
+    fresh = JobFolder(tmp_path / "fresh", ["a good text"], api.url)
+    api.script = lambda _: error(401, "authentication_error")
+    assert fresh.run().code == 77
+    ended = fresh.do("purge", "--yes")
+    assert "forgotten: nothing that was paid for" in ended.out
+    assert "The next `pipeline run` starts anew." in ended.out
+    api.script = quoting
+    assert fresh.run().code == 0
 
 
 def test_status_tells_of_it_until_the_next_run(job: JobFolder) -> None:
     job.do("purge", "--yes")
     assert "its stored replies were forgotten at 20" in job.do("status").out
-    job.run()
+    job.run("--accept-change")
     assert "forgotten" not in job.do("status").out
 
 
@@ -143,7 +161,7 @@ def test_on_a_terminal_it_tells_the_price_and_asks(job: JobFolder, typed: bytes,
     assert process.returncode == code, err
     assert b"10 paid replies for 9 answered rows, which cost $0.000035" in err
     assert b"out/out.parquet stays." in err
-    assert b"pays for it" in err
+    assert b"pay for it" in err
     assert ("journal.db" in files(job)) == (code != 0)
     if code:
         assert err.endswith(b"pipeline: nothing was forgotten\nwhat to do: say yes, or --yes, to forget it\n")
@@ -156,7 +174,7 @@ def _take_terminal() -> None:
 def test_answers_that_are_in_no_table_are_told(job: JobFolder) -> None:
     (job.path / "out" / "out.parquet").unlink()
     assert "they are nowhere else" not in job.do("purge", "--yes").err
-    job.run()
+    job.run("--accept-change")
     folder = RunFolder(job.path / "runs", "job")
     summary = json.loads(folder.summary.read_text())
     folder.write_json(folder.summary, {**summary, "exit_code": 143})  # the run after was interrupted
@@ -191,7 +209,8 @@ def test_a_damaged_journal_can_be_forgotten_too(job: JobFolder) -> None:
     (job.path / "runs" / "job" / "journal.db").write_bytes(b"no database at all" * 100)
     ended = job.do("purge", "--yes")
     assert (ended.code, "a journal that tells nothing" in ended.out) == (0, True)
-    assert job.run().code == 0
+    assert job.run().code == 78
+    assert job.run("--accept-change").code == 0
 
 
 def test_files_of_others_in_the_folder_are_left_alone(job: JobFolder) -> None:
@@ -215,8 +234,20 @@ def test_a_purge_that_is_cut_short_after_any_file_brings_nothing_back(tmp_path: 
     assert again.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     again.close()
     connection.close()
-    forget(folder, "2026-11-23T03:00:00Z")
-    assert [path for path in folder.path.iterdir() if path.is_file()] == []
+    forget(folder, "2026-11-23T03:00:00Z", "one reply")
+    assert [path.name for path in folder.path.iterdir() if path.is_file()] == ["job.json"]
+
+
+def test_a_purge_that_is_cut_short_before_the_first_file_is_noted_already(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        assert job.do("purge", "--yes").code == 130
+    assert job.run().code == 78
 
 
 def test_the_key_plays_no_part_in_it(job: JobFolder) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import Terminated
-from pipeline.job import published
+from pipeline.job import change, published
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.jobs import JobFolder, answer
 
@@ -154,7 +154,8 @@ def test_a_change_taken_back_costs_nothing(job: JobFolder) -> None:
     job.configure(prompt={"user": "Say: {{ text }}"})
     assert job.run("--accept-change").summary["requests"] == 40
     job.configure(prompt={"user": "{{ text }}"})
-    assert job.run("--accept-change").summary["requests"] == 0
+    ended = job.run()
+    assert (ended.code, ended.summary["requests"]) == (0, 0), "nothing would be bought again: nothing to refuse"
     answers_are_on_their_rows(job)
 
 
@@ -500,9 +501,38 @@ def test_a_change_of_what_was_paid_for_is_refused_and_named(
     ended = job.run()
     assert ended.code == 78
     assert named in ended.err
-    assert "40 paid replies" in ended.err
+    assert "40 paid replies do not apply any more" in ended.err
+    spent = sum(row["_cost_usd"] for row in job.rows())
+    assert f"to buy their answers again takes 40 requests, some ${spent:,.4f}" in ended.err
+    assert ended.err.splitlines()[-1].endswith("or pay again with --accept-change")
     assert len(api.asked) == 40
     assert job.run("--accept-change").summary["requests"] == 40
+
+
+def test_only_what_would_be_bought_again_is_counted(tmp_path: Path, api: Api) -> None:
+    job = JobFolder(tmp_path / "job", ["good 1", "bad 2", "good 1", "bad 3"], api.url)
+    job.run()
+    job.configure(prompt={"user": "Say: {{ text }}"})
+    assert job.run("--accept-change", "--limit", "1").summary["requests"] == 1
+    job.input(["good 1", "bad 2", "good 1", "bad 3", "never asked", ""])
+    job.configure(prompt={"user": "{{ text }}"})
+    job.run("--limit", "4")
+    job.configure(prompt={"user": "Say: {{ text }}"})
+    ended = job.run()
+    assert ended.code == 78
+    assert "prompt.user changed since runs/job was paid for: 2 paid replies" in ended.err, "good 1 has both"
+    assert len(api.asked) == 4
+
+
+def test_a_change_in_a_large_input_is_reckoned_from_its_first_rows(
+    job: JobFolder, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.run()
+    job.configure(prompt={"user": "Say: {{ text }}"})
+    monkeypatch.setattr(change, "SEEN", 10)
+    ended = job.run()
+    assert ended.code == 78
+    assert "about 40 paid replies do not apply any more; to buy their answers again takes about 40 requests" in ended.err
 
 
 def test_limit_takes_the_first_rows_and_the_rest_is_paid_later(job: JobFolder, api: Api) -> None:

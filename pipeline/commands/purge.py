@@ -27,24 +27,30 @@ def purge(config: Path, overrides: list[str], agreed: Callable[[str], bool]) -> 
         return f"{plain(str(folder.path), 4096)} holds no replies: nothing to forget"
     published = output.is_file() and _finished(folder)
     with locked(folder.lock, f"the run folder {folder.path}", job.name, wait=False, say=_nobody):
-        held = _held(folder)
+        paid = _paid(folder)
+        held = paid or "nothing that was paid for"
         table = plain(str(output), 4096)
         kept = f"{table} stays." if published else f"No finished run has put them into {table}: they are nowhere else."
-        again = "The next `pipeline run` asks about every row again and pays for it."
+        again = "A run would then ask about every row again and pay for it; the next one does so only with --accept-change."
+        if paid is None:
+            again = "The next `pipeline run` starts anew."
         if not agreed(f"{plain(str(folder.path), 4096)} holds {held}.\n{kept}\n{again}"):
             return None
-        removed = forget(folder, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+        removed = forget(folder, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), paid)
     names = ", ".join(plain(path.name, 255) for path in removed if not path.name.startswith(f"{folder.journal.name}-"))
-    return f"forgotten: {held}\nremoved from {plain(str(folder.path), 4096)}: {names}\n{kept if published else again}"
+    return f"forgotten: {held}\nremoved from {plain(str(folder.path), 4096)}: {names}\n{kept}\n{again}"
 
 
-def _held(folder: RunFolder) -> str:
+def _paid(folder: RunFolder) -> str | None:
+    """What was paid for and lies there, in words; None where nothing was."""
     if not folder.journal.is_file():
-        return "logs only"
+        return None
     try:
         held = stored(folder.journal)
     except StorageFailed as error:
         return f"a journal that tells nothing ({plain(error.message, 1000)})"
+    if not held.replies:
+        return None
     replies = f"{count(held.replies)} paid {'reply' if held.replies == 1 else 'replies'}"
     return f"{replies} for {count(held.answered)} answered rows, which cost {dollars(held.cost_usd)}"
 

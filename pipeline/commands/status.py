@@ -48,7 +48,7 @@ def _ended(folder: RunFolder, last: dict[str, JSON] | None) -> str | None:
     """Why the last execution ended, as far as it could still write it down."""
     described = folder.read_json(folder.job)
     if described is not None and PURGED_AT in described:
-        return f"its stored replies were forgotten at {described[PURGED_AT]}; the next run starts anew"
+        return f"its stored replies were forgotten at {described[PURGED_AT]}; a run would pay again: --accept-change"
     if folder.abandoned():
         return "it was killed, or its machine went down; run it again to go on"
     return str(last["reason"]) if last is not None else None

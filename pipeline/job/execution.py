@@ -154,9 +154,8 @@ class Execution:
         request changed, or whose reply is to be judged anew. A None after each batch, which may have been long and brought
         no row."""
         work = self._work
-        columns = list(dict.fromkeys([*work.needs, *([work.key] if work.key is not None else [])]))
         left_open = {position for position, _ in self._journal.opened}
-        for batch in work.source.batches(columns):
+        for batch in work.source.batches(work.columns_read):
             had = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
             kept = 0
             for row in rows(batch, work.needs, work.key):
@@ -166,7 +165,11 @@ class Execution:
                     continue
                 if status in retry:
                     row = replace(row, use="new")
-                elif (not known.placed and key != self._key(row)) or status is Status.IN_DOUBT or row.position in left_open:
+                elif (
+                    (not known.placed and key != work.request_key(row))
+                    or status is Status.IN_DOUBT
+                    or row.position in left_open
+                ):
                     pass
                 elif known.judged or status not in JUDGED:
                     kept += 1
@@ -184,10 +187,6 @@ class Execution:
         if reply.origin is Origin.NOW:
             self._tally.bought(reply.usage, cost_usd)
         return cost_usd
-
-    def _key(self, row: Row) -> bytes | None:
-        prompt = self._work.prompt(row)
-        return self._work.shape.key(prompt) if isinstance(prompt, Prompt) else None
 
     def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
         self._journal.ended(outcome, self._work.shape.key(prompt) if prompt is not None else None)

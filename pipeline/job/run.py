@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from pipeline.engine.local import Interrupted
-from pipeline.errors import ConfigInvalid, PipelineError, Terminated
+from pipeline.errors import PipelineError, Terminated
 from pipeline.events import Listener, Notice
+from pipeline.job.change import refuse
 from pipeline.job.execution import Execution
-from pipeline.job.work import REQUEST, Input, Result, Work
+from pipeline.job.work import Input, Result, Work
 from pipeline.read.fingerprint import Fingerprint, fingerprint
 from pipeline.read.keys import count
 from pipeline.records import Status
@@ -57,7 +58,8 @@ def run(
         seen = fingerprint(work.source.files)
         with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
             found = Input(seen, _rows(work, journal, seen))
-            _refuse_change(work, journal, accept_change)
+            if not accept_change:
+                refuse(work, journal, found.rows)
             work.folder.write_json(work.folder.job, work.described)
             execution = Execution(work, journal, found, started_at, tell, tick)
             try:
@@ -81,24 +83,3 @@ def _rows(work: Work, journal: Journal, seen: Fingerprint) -> Sequence[int]:
     totals = count(work.source, work.key, work.needs)
     journal.note(CHECKED, json.dumps({"state": state, "rows": totals}))
     return totals
-
-
-def _refuse_change(work: Work, journal: Journal, accept_change: bool) -> None:
-    """Raises ConfigInvalid when what is asked has changed since rows were paid."""
-    last = work.folder.read_json(work.folder.job)
-    parts = last.get("parts") if last is not None else None
-    if not isinstance(parts, dict) or accept_change:
-        return
-    changed = sorted(name for name in {*parts, *work.parts} if parts.get(name) != work.parts.get(name))
-    # The whole request changes with any part of it; alone, it is this program that asks differently.
-    changed = [name for name in changed if name != REQUEST] or changed
-    if not changed:
-        return
-    replies, cost_usd = journal.paid()
-    if not replies:
-        return
-    raise ConfigInvalid(
-        f"{', '.join(changed)} changed since {work.folder.path} was paid for: {replies:,} paid "
-        f"{'reply does' if replies == 1 else 'replies do'} not apply any more; the table they made cost ${cost_usd:,.4f}",
-        todo="undo the change, or give the job another name, or pay again with --accept-change",
-    )

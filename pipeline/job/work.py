@@ -60,6 +60,16 @@ class Work:
     max_failed: int | str
     drain_s: float
 
+    @property
+    def columns_read(self) -> list[str]:
+        """Columns that make a Row: those that a prompt takes, and the key."""
+        return list(dict.fromkeys([*self.needs, *([self.key] if self.key is not None else [])]))
+
+    def request_key(self, row: Row) -> bytes | None:
+        """Of the first request about the row; None where the row makes none."""
+        prompt = self.prompt(row)
+        return self.shape.key(prompt) if isinstance(prompt, Prompt) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

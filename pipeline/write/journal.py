@@ -77,6 +77,7 @@ PAID = "INSERT INTO paid VALUES (:id, :key)"
 REPLIED = "INSERT INTO reply VALUES (:id, :position, :ask, :request_id, :latency_s, :at, :body)"
 FILED = "UPDATE open SET out = 0, reply = :id WHERE position = :position AND ask = :ask"
 UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
+WHOSE = "SELECT key FROM paid WHERE reply = ?"
 REPLY = "SELECT position, body, request_id, latency_s, at FROM reply WHERE id = ?"
 CLOSED = "DELETE FROM open WHERE position = :position"
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
@@ -156,14 +157,16 @@ class Journal:
             return Recall(left.attempts, False, body, request_id, latency_s, at)
         if prompt.use == "new":
             return None
-        for reply in self._index.find(key):
-            if self._read("SELECT key FROM paid WHERE reply = ?", reply) != [(key,)]:
-                continue
+        for reply in self._paid(key):
             (position, body, request_id, latency_s, at) = self._read(REPLY, reply)[0]
             own = position == prompt.position
             origin = Origin.BEFORE if own else Origin.ELSEWHERE
             return Recall(int(own), False, body, request_id, latency_s, at, origin)
         return None
+
+    def _paid(self, key: bytes) -> Iterator[int]:
+        """The replies to this very request, the latest first."""
+        return (reply for reply in self._index.find(key) if self._read(WHOSE, reply) == [(key,)])
 
     async def sent(self, prompt: Prompt, key: bytes) -> None:
         if self._full is not None:
@@ -214,10 +217,14 @@ class Journal:
         """Status → durable outcomes of an input whose files have so many rows."""
         return counts(self._reader, rows)[0]
 
-    def paid(self) -> tuple[int, float]:
-        """Replies in the journal, and what the outcomes that stand have cost in USD."""
+    def holds(self, key: bytes) -> bool:
+        """Whether a reply to this request is stored."""
+        return next(self._paid(key), None) is not None
+
+    def paid(self) -> tuple[int, float | None]:
+        """Replies in the journal, and what a row that was bought has cost in the mean, in USD; None where that is not known."""
         replies = self._read("SELECT count(*) FROM paid")[0][0]
-        return replies, self._read("SELECT coalesce(sum(cost_usd), 0) FROM outcome")[0][0]
+        return replies, self._read("SELECT avg(cost_usd) FROM outcome WHERE NOT reused AND answered_at NOT NULL")[0][0]
 
     def note(self, name: str, value: str) -> None:
         """Remembers a fact about the whole run; durable on return."""

@@ -19,6 +19,8 @@ from pipeline.write.rundir import RunFolder
 
 PURGED_AT = "purged_at"
 """Key of job.json: until the next run, when its replies were forgotten."""
+PURGED = "purged"
+"""Key of job.json beside it: what they were, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,18 @@ def remembering(folder: RunFolder) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def forget(folder: RunFolder, now: str) -> list[Path]:
-    """Removes those files and lets the next run start anew; gives their paths. Call it under the folder's lock.
+def forget(folder: RunFolder, now: str, paid: str | None) -> list[Path]:
+    """Removes those files; gives their paths. Call it under the folder's lock.
+
+    `paid`: what was paid for among it, in words; None where nothing was. That a run would buy it again is noted first, for
+    the next run to refuse. `now` is for people, ISO 8601.
 
     Where it is cut short, calling it again finishes it: a journal without its write-ahead log would be an older journal, so
-    the journal goes first, and SQLite drops a log that has no database. `now` is for people, ISO 8601.
+    the journal goes first, and SQLite drops a log that has no database.
     """
     paths = remembering(folder)
+    if paid is not None:
+        folder.write_json(folder.job, {**(folder.read_json(folder.job) or {}), PURGED_AT: now, PURGED: paid})
     try:
         for path in paths:
             path.unlink(missing_ok=True)
@@ -73,8 +80,4 @@ def forget(folder: RunFolder, now: str) -> list[Path]:
             os.close(handle)
     except OSError as error:
         raise StorageFailed(f"{error.filename or folder.path} cannot be removed: {error.strerror}") from error
-    described = folder.read_json(folder.job)
-    if described is not None:
-        described.pop("parts", None)  # nothing is paid for any more that a change could make void
-        folder.write_json(folder.job, {**described, PURGED_AT: now})
     return paths

@@ -1,0 +1,107 @@
+"""What was paid for and would be bought again: refused until someone says that it may be.
+
+Either the request has changed, by prompt, schema, model or setting, or the replies were forgotten (`pipeline purge`). A nightly
+run must not spend a corpus' money twice because a file was edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import ConfigInvalid
+from pipeline.job.work import REQUEST, Work
+from pipeline.read.rows import rows
+from pipeline.records import JSON, Row
+from pipeline.write.journal import Journal
+from pipeline.write.purge import PURGED, PURGED_AT
+
+SEEN = 200_000
+"""Rows whose requests are compared, some ten seconds' work; beyond them the same share is taken for granted."""
+ACCEPT = "pay again with --accept-change"
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What the rows of an input would cost under the present request, having been paid for under an earlier one."""
+
+    replies: int
+    """Paid for, and the answer to nothing that is asked now. Re-asks about the same row are not counted apart."""
+    requests: int
+    """Distinct ones that no stored reply answers: a reply from before an earlier change counts, too."""
+    exact: bool = True
+    """False where not all rows were compared."""
+
+
+def refuse(work: Work, journal: Journal, sizes: Sequence[int]) -> None:
+    """Raises ConfigInvalid where something would be bought again; what changed without that is let pass.
+
+    `sizes`: rows of each file.
+    """
+    last = work.folder.read_json(work.folder.job) or {}
+    if PURGED_AT in last:
+        raise ConfigInvalid(_forgotten(work, last), todo=ACCEPT)
+    parts = last.get("parts")
+    changed = _changed(parts, work.parts) if isinstance(parts, dict) else []
+    if not changed:
+        return
+    stored, row_cost_usd = journal.paid()
+    if not stored:
+        return
+    again = bought_again(work, journal, sum(sizes))
+    if again.requests:
+        raise ConfigInvalid(
+            f"{', '.join(changed)} changed since {work.folder.path} was paid for: {_told(again, row_cost_usd)}",
+            todo=f"undo the change, or give the job another name, or {ACCEPT}",
+        )
+
+
+def _changed(before: Mapping[str, JSON], now: Mapping[str, str]) -> list[str]:
+    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    # The whole request changes with any part of it; alone, it is this program that asks differently.
+    return [name for name in names if name != REQUEST] or names
+
+
+def bought_again(work: Work, journal: Journal, total: int) -> Again:
+    """Compares the rows in their order; `total`: how many there are."""
+    replies: set[bytes] = set()
+    requests: set[bytes] = set()
+    seen = 0
+    for row, paid in _rows(work, journal):
+        seen += 1
+        if paid is not None and journal.holds(paid):
+            now = work.request_key(row)
+            if now is not None and now != paid and not journal.holds(now):
+                replies.add(paid)
+                requests.add(now)
+        if seen == SEEN:
+            break
+    if seen >= total:
+        return Again(len(replies), len(requests))
+    return Again(len(replies) * total // seen, len(requests) * total // seen, exact=False)
+
+
+def _rows(work: Work, journal: Journal) -> Iterator[tuple[Row, bytes | None]]:
+    """Each row with the request that was made about the row at its position."""
+    left = {position: opened.key for (position, ask), opened in journal.opened.items() if ask == 1}
+    for batch in work.source.batches(work.columns_read):
+        had = journal.ended_in(batch.start, batch.start + batch.table.num_rows)
+        for row in rows(batch, work.needs, work.key):
+            yield row, had[row.position][0] if row.position in had else left.get(row.position)
+
+
+def _told(again: Again, row_cost_usd: float | None) -> str:
+    about = "" if again.exact else "about "
+    replies = f"{about}{again.replies:,} paid {'reply does' if again.replies == 1 else 'replies do'} not apply any more"
+    requests = f"{about}{again.requests:,} {'request' if again.requests == 1 else 'requests'}"
+    cost = "at a price that is not known" if row_cost_usd is None else f"some ${again.requests * row_cost_usd:,.4f}"
+    return f"{replies}; to buy their answers again takes {requests}, {cost} going by what they cost so far"
+
+
+def _forgotten(work: Work, last: Mapping[str, JSON]) -> str:
+    told = last.get(PURGED)
+    what = told if isinstance(told, str) else "what was paid for"
+    return (
+        f"the stored replies of {work.folder.path} were forgotten at {last[PURGED_AT]} ({what}): "
+        "a run asks about every row again and pays for it"
+    )
