@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.errors import Terminated
 from pipeline.job import change, published
+from pipeline.write.journal import Journal
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.jobs import JobFolder, answer
 
@@ -257,6 +258,16 @@ def test_a_row_in_doubt_is_asked_again_and_each_repeat_is_counted(tmp_path: Path
         api.script = right
         assert job.run().code == 0
         assert job.run().summary["requests"] == 0
+
+
+def test_doubts_of_a_run_that_was_killed_too_are_told_by_the_next(job: JobFolder, api: Api) -> None:
+    """It sent again what had been in doubt, and was killed before it could write a summary."""
+    job.run()
+    with Journal(job.path / "runs" / "job" / "journal.db") as journal:
+        journal.doubted()
+        journal.doubted()
+    assert job.run().summary["possible_double_charges"] == 2
+    assert job.run().summary["possible_double_charges"] == 0
 
 
 def test_no_password_in_a_url_is_shown(job: JobFolder) -> None:

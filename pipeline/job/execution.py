@@ -59,6 +59,7 @@ class Execution:
         self._listener = tell
         self._tick = tick
         self._tally = Tally()
+        self._tally.doubt(journal.doubts())  # of runs that were killed before they could tell of them
         self._online: Online | None = None
         self._stale: dict[int, Status] = {}
         """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
@@ -223,6 +224,9 @@ class Execution:
 
     def _file(self, summary: Summary) -> Summary:
         self._work.folder.write_json(self._work.folder.summary, asdict(summary))
+        if summary.possible_double_charges:
+            with suppress(StorageFailed):  # then the next run tells of them once more
+                self._journal.doubts_told()
         return summary
 
     def _state(self) -> str:
@@ -233,6 +237,7 @@ class Execution:
     def _tell(self, event: Event) -> None:
         if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):
             self._tally.doubt(1)
+            self._journal.doubted()
         self._listener(event)
 
     def _ticked(self) -> None:

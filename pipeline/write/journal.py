@@ -79,6 +79,7 @@ FILED = "UPDATE open SET out = 0, reply = :id WHERE position = :position AND ask
 UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
 WHOSE = "SELECT key FROM paid WHERE reply = ?"
 REPLY = "SELECT position, body, request_id, latency_s, at FROM reply WHERE id = ?"
+DOUBTED = "INSERT INTO meta VALUES ('doubts', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
 CLOSED = "DELETE FROM open WHERE position = :position"
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -225,6 +226,17 @@ class Journal:
         """Replies in the journal, and what a row that was bought has cost in the mean, in USD; None where that is not known."""
         replies = self._read("SELECT count(*) FROM paid")[0][0]
         return replies, self._read("SELECT avg(cost_usd) FROM outcome WHERE NOT reused AND answered_at NOT NULL")[0][0]
+
+    def doubted(self) -> None:
+        """A request that may have been paid before is about to be sent; durable before the next `sent` is."""
+        self._put(_Write(((DOUBTED, {}),)))
+
+    def doubts(self) -> int:
+        """So often since `doubts_told`: also by runs that were killed before they could say so."""
+        return int(self.noted("doubts") or 0)
+
+    def doubts_told(self) -> None:
+        self.note("doubts", "0")
 
     def note(self, name: str, value: str) -> None:
         """Remembers a fact about the whole run; durable on return."""

@@ -52,7 +52,7 @@ class Figures:
     logged: int
     """In log.jsonl: doubts that were sent again."""
     summed: int
-    """In the summaries of the runs that got as far as to write one: `possible_double_charges`."""
+    """In the summaries: `possible_double_charges`, each of its own run and of those killed since the last one."""
 
     def __str__(self) -> str:
         return (
@@ -70,6 +70,8 @@ class Campaign:
         self.output = path / self.job.config["output"]["path"]
         self.starter = start
         self._doubts: set[Doubt] = set()
+        self._summary = ""
+        """The last one seen."""
         self._summed = 0
 
     @property
@@ -85,10 +87,11 @@ class Campaign:
     def ended(self, running: Running) -> Ended:
         """Waits for a run, and looks at what it leaves."""
         ended = running.wait()
-        if ended.code == KILLED:
-            self.kills += 1
-        elif ended.out.strip():
-            self._summed += ended.summary["possible_double_charges"]
+        self.kills += ended.code == KILLED
+        summary = self.folder / "runs/job/summary.json"
+        if summary.exists() and (written := summary.read_text()) != self._summary:
+            self._summary = written
+            self._summed += json.loads(written)["possible_double_charges"]
         self.look()
         return ended
 
@@ -151,6 +154,7 @@ class Campaign:
             twice[text] += times - 1
         for text, times in twice.items():
             assert times <= logged[text], f"{text} was paid {times} times too often; the log tells of {logged[text]}"
+        assert twice.total() <= self._summed, "more was paid twice than the summaries tell of"
         return Figures(
             self.kills,
             len(self.texts),

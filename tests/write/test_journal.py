@@ -350,3 +350,14 @@ def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing_confirmed(tmp_pa
     assert confirmed > 0
     with Journal(path) as journal:
         assert journal.paid()[0] >= confirmed
+
+
+def test_doubts_are_remembered_until_they_are_told(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.doubts() == 0
+        for _ in range(12):
+            journal.doubted()
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.doubts() == 12
+        journal.doubts_told()
+        assert journal.doubts() == 0
