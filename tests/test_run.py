@@ -546,6 +546,31 @@ def test_a_change_in_a_large_input_is_reckoned_from_its_first_rows(
     assert "about 40 paid replies do not apply any more; to buy their answers again takes about 40 requests" in ended.err
 
 
+def test_a_journal_that_is_gone_is_not_silently_begun_anew(job: JobFolder, api: Api) -> None:
+    job.run()
+    (job.path / "runs" / "job" / "journal.db").unlink()
+    for _ in range(2):
+        ended = job.run()
+        assert (ended.code, len(api.asked)) == (78, 40)
+        assert "the journal runs/job/journal.db is gone" in ended.err
+        assert not (job.path / "runs" / "job" / "journal.db").exists(), "a new one would hide that"
+    assert job.run("--accept-change").summary["requests"] == 40
+
+
+def test_a_damaged_journal_stops_the_run_and_is_left_as_it_is(job: JobFolder, api: Api) -> None:
+    job.run()
+    journal = job.path / "runs" / "job" / "journal.db"
+    damaged = bytearray(journal.read_bytes())
+    damaged[len(damaged) // 2 :] = bytes(len(damaged) - len(damaged) // 2)
+    journal.write_bytes(damaged)
+    ended = job.run()
+    assert ended.code == 74
+    assert "the journal runs/job/journal.db is damaged: " in ended.err
+    assert "do not delete it" in ended.err.splitlines()[-1]
+    assert journal.read_bytes() == damaged
+    assert (job.do("status").code, len(api.asked)) == (74, 40)
+
+
 def test_limit_takes_the_first_rows_and_the_rest_is_paid_later(job: JobFolder, api: Api) -> None:
     few = job.run("--limit", "5")
     assert (few.code, few.summary["rows"], few.summary["requests"]) == (0, 5, 5)

@@ -1,7 +1,7 @@
 """What was paid for and would be bought again: refused until someone says that it may be.
 
-Either the request has changed, by prompt, schema, model or setting, or the replies were forgotten (`pipeline purge`). A nightly
-run must not spend a corpus' money twice because a file was edited.
+Either the request has changed, by prompt, schema, model or setting, or the replies were forgotten (`pipeline purge`), or their
+file is gone. A nightly run must not spend a corpus' money twice because a file was edited or removed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pipeline.write.purge import PURGED, PURGED_AT
 
 SEEN = 200_000
 """Rows whose requests are compared, some ten seconds' work; beyond them the same share is taken for granted."""
+PARTS = "parts"
+"""Key of job.json: config key → digest of what it brought into every request. Without it nothing has been paid for."""
 ACCEPT = "pay again with --accept-change"
 
 
@@ -33,19 +35,31 @@ class Again:
     """False where not all rows were compared."""
 
 
-def refuse(work: Work, journal: Journal, sizes: Sequence[int]) -> None:
+def refuse_loss(work: Work) -> None:
+    """Before the journal is opened, which would make a new one: raises ConfigInvalid where there was one and it is gone."""
+    last = work.folder.read_json(work.folder.job) or {}
+    if PURGED_AT in last:
+        raise ConfigInvalid(
+            f"the stored replies of {work.folder.path} were forgotten at {last[PURGED_AT]} ({last.get(PURGED)}): "
+            "a run asks about every row again and pays for it",
+            todo=ACCEPT,
+        )
+    journal = work.folder.journal
+    if PARTS in last and not (journal.exists() and journal.stat().st_size):
+        raise ConfigInvalid(
+            f"the journal {journal} is gone, and with it all that was paid for: a run would pay for it again",
+            todo=f"bring it back, with what lies beside it, or {ACCEPT}",
+        )
+
+
+def refuse_change(work: Work, journal: Journal, sizes: Sequence[int]) -> None:
     """Raises ConfigInvalid where something would be bought again; what changed without that is let pass.
 
     `sizes`: rows of each file.
     """
-    last = work.folder.read_json(work.folder.job) or {}
-    if PURGED_AT in last:
-        raise ConfigInvalid(_forgotten(work, last), todo=ACCEPT)
-    parts = last.get("parts")
+    parts = (work.folder.read_json(work.folder.job) or {}).get(PARTS)
     changed = _changed(parts, work.parts) if isinstance(parts, dict) else []
-    if not changed:
-        return
-    stored, row_cost_usd = journal.paid()
+    stored, row_cost_usd = journal.paid() if changed else (0, None)
     if not stored:
         return
     again = bought_again(work, journal, sum(sizes))
@@ -96,12 +110,3 @@ def _told(again: Again, row_cost_usd: float | None) -> str:
     requests = f"{about}{again.requests:,} {'request' if again.requests == 1 else 'requests'}"
     cost = "at a price that is not known" if row_cost_usd is None else f"some ${again.requests * row_cost_usd:,.4f}"
     return f"{replies}; to buy their answers again takes {requests}, {cost} going by what they cost so far"
-
-
-def _forgotten(work: Work, last: Mapping[str, JSON]) -> str:
-    told = last.get(PURGED)
-    what = told if isinstance(told, str) else "what was paid for"
-    return (
-        f"the stored replies of {work.folder.path} were forgotten at {last[PURGED_AT]} ({what}): "
-        "a run asks about every row again and pays for it"
-    )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pipeline.engine.local import Interrupted
 from pipeline.errors import PipelineError, Terminated
 from pipeline.events import Listener, Notice
-from pipeline.job.change import refuse
+from pipeline.job.change import refuse_change, refuse_loss
 from pipeline.job.execution import Execution
 from pipeline.job.work import Input, Result, Work
 from pipeline.read.fingerprint import Fingerprint, fingerprint
@@ -55,11 +55,13 @@ def run(
         output_locked(work.output, job, wait=wait, say=say),
     ):
         started_at = time.time()
+        if not accept_change:
+            refuse_loss(work)
         seen = fingerprint(work.source.files)
         with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
             found = Input(seen, _rows(work, journal, seen))
             if not accept_change:
-                refuse(work, journal, found.rows)
+                refuse_change(work, journal, found.rows)
             work.folder.write_json(work.folder.job, work.described)
             execution = Execution(work, journal, found, started_at, tell, tick)
             try:

@@ -16,7 +16,7 @@ from pipeline.records import FILE_SHIFT, Status
 
 ROWS = "rows"
 """Note: rows of each input file, as JSON."""
-KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup"
+KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup (docs/cron.md)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,10 @@ def counts(connection: sqlite3.Connection, rows: Sequence[int]) -> tuple[Counter
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
+    """For what is read of a journal, and for what is made of it: a value that none of ours could be is damage, too."""
     try:
         yield
     except sqlite3.Error as error:
         raise StorageFailed(f"the journal {path} cannot be read: {error}", todo=KEEP) from error
+    except (ValueError, TypeError) as error:
+        raise StorageFailed(f"the journal {path} is damaged: {error}", todo=KEEP) from error

@@ -45,6 +45,9 @@ VERSION = 1
 GATHER = 500
 """Records a commit at most."""
 KEYS_READ = 50_000
+CHECKED_BYTES = 256 << 20
+"""A database up to this size is checked whenever it is opened, in half a second at most. Damage in a larger one shows when it
+is met: to read all of it would keep a run of 10^7 rows from starting for minutes."""
 BACKLOG = 20_000
 """Records that may wait for the writer; beyond that whoever tells the journal waits."""
 
@@ -117,6 +120,7 @@ class Journal:
         self._queue: queue.Queue[_Write | None] = queue.Queue(BACKLOG)
         self._failed: PipelineError | None = None
         self._reader = _connect(path)
+        self._check()
         writer = _connect(path)
         self.opened: dict[tuple[int, int], Opened] = {
             (position, ask): Opened(key, attempts, bool(out), reply)
@@ -206,7 +210,8 @@ class Journal:
     def ended_in(self, first: int, after: int) -> dict[int, tuple[bytes | None, Status]]:
         """Position → request key and status of the rows in [first, after) that have an outcome."""
         found = self._read("SELECT position, key, status FROM outcome WHERE position >= ? AND position < ?", first, after)
-        return {position: (key, Status(status)) for position, key, status in found}
+        with reading(self._path):
+            return {position: (key, Status(status)) for position, key, status in found}
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes that are durable, by position. Call `flush` first to see everything told so far."""
@@ -216,7 +221,8 @@ class Journal:
 
     def counts(self, rows: Sequence[int]) -> Counter[Status]:
         """Status → durable outcomes of an input whose files have so many rows."""
-        return counts(self._reader, rows)[0]
+        with reading(self._path):
+            return counts(self._reader, rows)[0]
 
     def holds(self, key: bytes) -> bool:
         """Whether a reply to this request is stored."""
@@ -256,6 +262,13 @@ class Journal:
     def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with reading(self._path):
             return self._reader.execute(statement, values).fetchall()
+
+    def _check(self) -> None:
+        """Raises StorageFailed where the database is not whole: it is left as it is, for someone to mend."""
+        if self._path.stat().st_size <= CHECKED_BYTES:
+            told = self._read("PRAGMA quick_check(1)")[0][0]
+            if told != "ok":
+                raise StorageFailed(f"the journal {self._path} is damaged: {' '.join(told.split())}", todo=KEEP)
 
     def _name(self, connection: sqlite3.Connection) -> str:
         """Of this very database, so that files made for another are never taken for its own."""

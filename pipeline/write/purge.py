@@ -68,8 +68,10 @@ def forget(folder: RunFolder, now: str, paid: str | None) -> list[Path]:
     the journal goes first, and SQLite drops a log that has no database.
     """
     paths = remembering(folder)
-    if paid is not None:
-        folder.write_json(folder.job, {**(folder.read_json(folder.job) or {}), PURGED_AT: now, PURGED: paid})
+    described = folder.read_json(folder.job) or {}
+    described.pop("parts", None)  # of what was paid for: to miss it would be the next run's reason to stop
+    told = {} if paid is None else {PURGED_AT: now, PURGED: paid}
+    folder.write_json(folder.job, {**described, **told})
     try:
         for path in paths:
             path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from pipeline.errors import Bug, StorageFailed
 from pipeline.records import Constant, Origin, Outcome, Prompt, Recall, Status, Text, Turn, Usage
-from pipeline.write.glance import glance
+from pipeline.write.glance import ROWS, glance
 from pipeline.write.journal import Journal
 
 KEY = b"k" * 16
@@ -361,3 +362,34 @@ def test_doubts_are_remembered_until_they_are_told(tmp_path: Path) -> None:
         assert journal.doubts() == 12
         journal.doubts_told()
         assert journal.doubts() == 0
+
+
+def test_a_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with Journal(path) as journal:
+        for position in range(300):
+            sent(journal, prompt(position=position))
+            replied(journal, prompt(position=position), b"paid for" * 50)
+    damaged = bytearray(path.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 8192] = bytes(byte ^ 0x5A for byte in damaged[middle : middle + 8192])
+    path.write_bytes(damaged)
+    with pytest.raises(StorageFailed, match="is damaged: ") as refused, Journal(path):
+        pass
+    assert "do not delete it" in refused.value.next_step
+    assert path.read_bytes() == damaged
+
+
+def test_a_value_that_none_of_ours_could_be_is_damage_too(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with Journal(path) as journal:
+        journal.ended(FULL, KEY)
+        journal.note(ROWS, "[10]")
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE outcome SET status = 'odd'")
+    with Journal(path) as journal:
+        for read in (lambda: journal.counts([10]), lambda: journal.ended_in(0, 10), lambda: list(journal.outcomes())):
+            with pytest.raises(StorageFailed, match="is damaged: 'odd'"):
+                read()
+    with pytest.raises(StorageFailed, match="is damaged: 'odd'"):
+        glance(path)
