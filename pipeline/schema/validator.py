@@ -7,7 +7,7 @@ anywhere else: here the one gets a registry that holds the meta-schemas and noth
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, TypeAlias
 
 import jsonschema_rs
@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # it publishes no types
 
 from pipeline.records import JSON
-from pipeline.schema.tree import LISTED, NAMED, ONE, TYPES, Node, spoken, step
+from pipeline.schema.tree import TYPES, Node, spoken, step, with_children
 
 Draft: TypeAlias = Literal["2020-12", "draft-07"]
 
@@ -70,32 +70,22 @@ def pattern_fault(pattern: str, of: Draft) -> str | None:
     )
 
 
-def meta_faults(node: Node, pointer: str, of: Draft) -> Iterator[str]:
+def meta_faults(node: Node, pointer: str, of: Draft, place: Callable[[str], str] = spoken) -> Iterator[str]:
     """What the draft's meta-schema has against one node; the schemas inside it are not looked into."""
     seen: set[tuple[str, str]] = set()
-    for error in _META[of].iter_errors(_hollow(node)):
+    for error in _META[of].iter_errors(_hollow(node, pointer)):
         at = pointer
         for part in error.absolute_path:
             at = step(at, part)
         fault = (at, _worded(error))
         if fault not in seen:  # the 2020-12 vocabularies repeat one another
             seen.add(fault)
-            yield f"{spoken(at)}: {fault[1]}"
+            yield f"{place(at)}: {fault[1]}"
 
 
-def _hollow(node: Node) -> Node:
+def _hollow(node: Node, pointer: str) -> Node:
     """The node with `true` for each schema inside it: checked one by one, no depth exhausts jsonschema's recursion."""
-    if isinstance(node, bool):
-        return node
-    hollow = dict(node)
-    for keyword, held in node.items():
-        if keyword in NAMED and isinstance(held, dict):
-            hollow[keyword] = {name: True if isinstance(child, dict) else child for name, child in held.items()}
-        elif keyword in LISTED and isinstance(held, list):
-            hollow[keyword] = [True if isinstance(child, dict) else child for child in held]
-        elif keyword in ONE and isinstance(held, dict):
-            hollow[keyword] = True
-    return hollow
+    return node if isinstance(node, bool) else with_children(node, pointer, lambda _, child: isinstance(child, dict) or child)
 
 
 def _worded(error: ValidationError) -> str:

@@ -27,7 +27,7 @@ from pipeline.schema.conjunction import (
     told_apart,
 )
 from pipeline.schema.load import Schema
-from pipeline.schema.tree import Node, Tree, children, spoken, step
+from pipeline.schema.tree import Node, Tree, children, fragment, spoken, step
 
 MAX_OPTIONAL = 24
 """Properties not in `required`, over the whole schema."""
@@ -155,7 +155,7 @@ class _Form:
         name = place[2].replace("~1", "/").replace("~0", "~")
         if name not in written:
             written[name] = self.written((target,))
-        return {"$ref": f"#{target[0]}"}
+        return {"$ref": fragment(target[0])}
 
     def _merged(self, pointer: str, parts: Parts, known: tuple[str, ...] | None) -> dict[str, JSON]:
         types = common_types(pointer, parts, known)

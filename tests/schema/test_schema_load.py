@@ -177,12 +177,19 @@ def test_the_root_may_be_a_reference_and_an_allof() -> None:
     [
         ("http://127.0.0.1:1/x.json", "points to the network, and nothing is fetched"),
         ("https://example.com/x.json#/a", "points to the network"),
-        ("other.json", "points to another file, which is not available yet"),
-        ("file:///etc/passwd", "points to another file"),
+        ("HTTP://example.com/x.json", "points to the network"),
+        ("//example.com/x.json", "points to the network"),
+        ("urn:example:x", "is no path below the schema's folder"),
+        ("other.json", "a file beside the schema cannot be read here"),
+        ("file:///etc/passwd", "is no path below the schema's folder"),
+        ("/etc/passwd", "is no path below the schema's folder"),
+        ("../other.json", "points out of the schema's folder"),
+        ("a/../../other.json", "points out of the schema's folder"),
+        ("%2e%2e/other.json", "points out of the schema's folder"),
         ("#/$defs/nmae", "did you mean '#/$defs/name'?"),
         ("#nowhere", "points nowhere"),
         ("#/properties/a/enum/0", "points nowhere"),
-        ("https://example.com/this.json#/$defs/name", "write '#/$defs/name'"),
+        ("#/$defs/nam%C3%A9", "did you mean '#/$defs/name'?"),
     ],
 )
 def test_a_reference_out_of_the_file_or_to_nowhere_is_refused_by_name(ref: str, word: str) -> None:
@@ -196,10 +203,17 @@ def test_a_reference_out_of_the_file_or_to_nowhere_is_refused_by_name(ref: str, 
     assert word in fault
 
 
-@pytest.mark.parametrize("ref", ["#/$defs/a~1b%25", "#spot", "#/components/schemas/Name", "#/properties/other"])
+@pytest.mark.parametrize(
+    "ref",
+    [
+        *("#/$defs/a~1b%25", "#spot", "#/components/schemas/Name", "#/properties/other"),
+        *("s.json#/properties/other", "./s.json#spot", "https://example.com/own.json#/properties/other"),
+    ],
+)
 def test_a_reference_inside_the_file_is_followed(ref: str) -> None:
     schema = loaded(
         {
+            "$id": "https://example.com/own.json",
             **rooted(x={"$ref": ref}, other={"enum": ["yes"]}),
             "$defs": {"a/b%": {"enum": ["yes"]}, "c": {"$anchor": "spot", "enum": ["yes"]}},
             "components": {"schemas": {"Name": {"enum": ["yes"]}}},
