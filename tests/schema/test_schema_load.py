@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socketserver
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -308,25 +305,6 @@ def test_a_format_is_asserted_and_a_number_stays_in_linear_time() -> None:
     assert validator.is_valid({"day": "2026-11-23"})
     assert not validator.is_valid({"day": "23 November"})
     assert not validator.is_valid({"word": "a" * 100_000 + "!"})
-
-
-@pytest.fixture
-def listener() -> Iterator[tuple[str, list[object]]]:
-    """A server on loopback, and the connections it got."""
-    hits: list[object] = []
-
-    class Heard(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            hits.append(self.client_address)
-
-    with socketserver.TCPServer(("127.0.0.1", 0), Heard) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", hits
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.mark.parametrize(
