@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
-from pipeline.schema.tree import Node, Tree, fragment, percent_decoded, spoken, step, with_children
+from pipeline.schema.tree import Node, Tree, encoded, fragment, percent_decoded, spoken, step, with_children
 
 Beside: TypeAlias = "Callable[[str], dict[str, JSON]]"
 """Path below the schema's folder (`common/money.json`) → the schema in that file. Raises ConfigInvalid where there is none."""
@@ -46,8 +46,8 @@ def bundled(document: dict[str, JSON], name: str, beside: Beside, *, draft07: bo
     """The document closed to the outside. `name` is what its file is called in its folder. The document is changed."""
     work = _Work({name: document}, beside, draft07, home=name)
     for pointer, node in sorted(Tree(document, draft07).nodes().items()):
-        if isinstance(node, dict) and isinstance(ref := node.get("$ref"), str) and not ref.startswith("#"):
-            node["$ref"] = work.inside(name, pointer, ref)
+        if isinstance(node, dict) and isinstance(ref := node.get("$ref"), str):
+            node["$ref"] = encoded(ref) if ref.startswith("#") else work.inside(name, pointer, ref)
     work.finish()
     if work.definitions:
         held = document.setdefault(work.container, {})
@@ -101,7 +101,7 @@ class _Work:
         if target is None or document is None:
             return ref
         if target == self.home:
-            return f"#{within}"
+            return encoded(f"#{within}")
         found = Tree(document, self.draft07).resolve(f"#{within}")
         if found is None:
             self.faults.append(f"{self._at(file, at)}: $ref {ref!r} points nowhere in {target or 'this file'}")

@@ -41,8 +41,8 @@ NAMED = frozenset({"$defs", "definitions", "dependencies", "dependentSchemas", "
 """Keywords that hold schemas by name."""
 IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
 """Keywords whose schemas judge the same value as the schema that holds them; a `$ref` does so too."""
-_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?")
-"""What a URI fragment holds as it is (RFC 3986 section 3.5)."""
+_URI = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?#%")
+"""What a URI holds as it is (RFC 3986 section 2; brackets stand only in a host)."""
 
 
 def step(pointer: str, name: str | int) -> str:
@@ -56,10 +56,13 @@ def spoken(pointer: str) -> str:
 
 
 def fragment(pointer: str) -> str:
-    """The pointer as a `$ref` writes it (RFC 6901 section 6): validators refuse what RFC 3986 does not let stand in one."""
-    return "#" + "".join(
-        letter if letter in _PLAIN else "".join(f"%{byte:02X}" for byte in letter.encode()) for letter in pointer
-    )
+    """The pointer as a `$ref` writes it (RFC 6901 section 6)."""
+    return encoded("#" + pointer.replace("%", "%25"))
+
+
+def encoded(ref: str) -> str:
+    """The ref with what RFC 3986 lets no URI hold percent-encoded: people write `#/$defs/Größe`, jsonschema_rs refuses it."""
+    return "".join(letter if letter in _URI else "".join(f"%{byte:02X}" for byte in letter.encode()) for letter in ref)
 
 
 def children(node: dict[str, JSON], pointer: str) -> Iterator[tuple[str, str, Node]]:

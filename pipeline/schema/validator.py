@@ -113,6 +113,6 @@ def _worded(error: ValidationError) -> str:
         return f"{', '.join(repr(name) for name in wrong) or repr(error.instance)} is not a type{meant}"
     if keyword == "required" and isinstance(error.instance, bool):
         return "required is a list of names in the object around the property, not true or false in the property"
-    if keyword == "items" and isinstance(error.instance, list):
+    if keyword == "items" and isinstance(error.instance, list) and error.instance:
         return "items as a list is draft-07; in 2020-12 it is prefixItems"
     return error.message if len(error.message) <= 200 else f"{error.message[:200]}…"

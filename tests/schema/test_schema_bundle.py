@@ -11,8 +11,9 @@ import pytest
 from pipeline.errors import ConfigInvalid
 from pipeline.schema.arrow import JSON_SCHEMA, fields
 from pipeline.schema.load import Schema, load
+from pipeline.schema.tool import tool
 from pipeline.schema.validator import compiled
-from pipeline.schema.wire import Native, native, tool
+from pipeline.schema.wire import Native, native
 
 MONEY = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
