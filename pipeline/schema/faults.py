@@ -19,7 +19,10 @@ _BOUNDS = (
     ("minLength", "maxLength"),
     ("minItems", "maxItems"),
     ("minProperties", "maxProperties"),
+    ("minContains", "maxContains"),
 )
+_HERE = "urn:schema"
+"""The document, for a look at one of its nodes."""
 _DYNAMIC = ("$dynamicRef", "$recursiveRef")
 
 
@@ -39,7 +42,10 @@ def faults(tree: Tree, of: Draft, place: Callable[[str], str] = spoken) -> list[
         try:
             compiled(tree.document, of)
         except ValueError as error:
-            found = [f"the root: {str(error).splitlines()[0]}"]
+            return [f"the root: {str(error).splitlines()[0]}"]
+        for pointer, node in nodes.items():
+            if isinstance(node, dict):
+                found.extend(f"{place(pointer)}: {fault}" for fault in _never(tree, of, pointer, node))
     return found
 
 
@@ -92,6 +98,20 @@ def _unsatisfiable(node: dict[str, JSON]) -> Iterator[str]:
             yield f"required names {name!r}, whose schema is false; remove one of the two"
         elif node.get("additionalProperties") is False and name not in properties and "patternProperties" not in node:
             yield f"required names {name!r}, which additionalProperties: false forbids; declare it in properties"
+
+
+def _never(tree: Tree, of: Draft, pointer: str, node: dict[str, JSON]) -> Iterator[str]:
+    """What only the keywords of several schemas together leave without a value."""
+    values = [node["const"]] if "const" in node else node.get("enum")
+    if isinstance(values, list):
+        judge = compiled({"$ref": _HERE + fragment(pointer)}, of, known={_HERE: tree.document})
+        if not any(judge.is_valid(value) for value in values):
+            yield f"none of {_short(values)} is valid under the keywords beside it; mend the values or the keywords"
+    held, names = node.get("properties"), node.get("required")
+    for name, child in held.items() if isinstance(held, dict) and isinstance(names, list) else ():
+        at = step(step(pointer, "properties"), name)
+        if name in names and isinstance(child, dict) and not tree.kinds(at, child):
+            yield f"required names {name!r}, whose types leave no value; mend its type, allOf or $ref"
 
 
 def _loops(tree: Tree, nodes: dict[str, Node], place: Callable[[str], str]) -> list[str]:

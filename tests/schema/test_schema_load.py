@@ -258,12 +258,24 @@ def test_a_tree_may_refer_to_itself() -> None:
             "'q', which additionalProperties: false forbids",
         ),
         ({"type": "object", "required": ["q"], "properties": {"q": False}}, "'q', whose schema is false"),
+        ({"enum": ["abc", "abcd"], "maxLength": 2}, 'none of ["abc", "abcd"] is valid under the keywords beside it'),
+        ({"type": "string", "format": "date", "const": "soon"}, 'none of ["soon"] is valid'),
+        ({"allOf": [{"$ref": "#/$defs/short"}], "enum": ["abc"]}, 'none of ["abc"] is valid'),
+        (
+            {"type": "object", "required": ["q"], "properties": {"q": {"allOf": [{"type": "string"}, {"type": "integer"}]}}},
+            "'q', whose types leave no value",
+        ),
+        (
+            {"type": "object", "required": ["q"], "properties": {"q": {"$ref": "#/$defs/short", "type": "null"}}},
+            "'q', whose types leave no value",
+        ),
+        ({"contains": {}, "minContains": 3, "maxContains": 2}, "leave no value"),
         ({"$dynamicRef": "#x"}, "$dynamicRef is not available yet"),
         ({"$id": "inner.json"}, "$id inside a schema"),
     ],
 )
 def test_what_could_never_be_checked_or_satisfied_is_said_with_its_pointer(node: Any, word: str) -> None:
-    (fault,) = faults(rooted(x=node))
+    (fault,) = faults({**rooted(x=node), "$defs": {"short": {"type": "string", "maxLength": 2}}})
     assert fault.startswith("/properties/x: ")
     assert word in fault
 
@@ -271,6 +283,8 @@ def test_what_could_never_be_checked_or_satisfied_is_said_with_its_pointer(node:
 @pytest.mark.parametrize(
     "node",
     [
+        {"enum": ["ab", "abc"], "maxLength": 2},
+        {"type": "object", "properties": {"q": {"allOf": [{"type": "string"}, {"type": "integer"}]}}},
         {"type": "number", "enum": [1, 2.5]},
         {"type": "integer", "const": 3.0},
         {"minimum": 2, "maximum": 2},
