@@ -108,9 +108,10 @@ def _never(tree: Tree, of: Draft, pointer: str, node: dict[str, JSON]) -> Iterat
         if not any(judge.is_valid(value) for value in values):
             yield f"none of {_short(values)} is valid under the keywords beside it; mend the values or the keywords"
     held, names = node.get("properties"), node.get("required")
-    for name, child in held.items() if isinstance(held, dict) and isinstance(names, list) else ():
+    wanted: list[JSON] = names if isinstance(names, list) else []
+    for name, child in held.items() if isinstance(held, dict) else ():
         at = step(step(pointer, "properties"), name)
-        if name in names and isinstance(child, dict) and not tree.kinds(at, child):
+        if name in wanted and isinstance(child, dict) and not tree.kinds(at, child):
             yield f"required names {name!r}, whose types leave no value; mend its type, allOf or $ref"
 
 
