@@ -27,6 +27,8 @@ from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
 from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.files import schema as schema_in
+from pipeline.commands.files import text as _text
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
@@ -37,7 +39,7 @@ from pipeline.records import JSON, Constant, Reply
 from pipeline.render.prompt import prompt
 from pipeline.render.template import Example, Templates, compiled, constant
 from pipeline.schema.arrow import fields
-from pipeline.schema.load import Schema, load
+from pipeline.schema.load import Schema
 from pipeline.settings import File, Job, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
@@ -84,7 +86,7 @@ def read_job(config: Path, overrides: Sequence[str]) -> Job:
 def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> Loaded:
     """Everything but the calls. ConfigInvalid or InputUnreadable says what is wrong."""
     job = read_job(config, overrides)
-    schema = load(_text(Path(job.schema), "schema"), job.schema)
+    schema = schema_in(Path(job.schema))
     system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
     templates = compiled(system, _template(job.prompt.user, "prompt.user"))
     chosen = form(job.model, schema)
@@ -276,12 +278,3 @@ def _examples(path: str, templates: Templates, judge: Judge) -> list[Example]:
 
 def _template(value: str | File, where: str) -> str:
     return _text(Path(value.file), where) if isinstance(value, File) else value
-
-
-def _text(path: Path, what: str) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise ConfigInvalid(f"{what}: {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigInvalid(f"{what}: {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error

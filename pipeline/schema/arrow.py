@@ -3,7 +3,9 @@
 Types come from the schema and never from the data: inferred ones change from batch to batch (`null`, `struct<>`).
 Total over what load admits. What Arrow cannot hold by name (maps, open objects, alternatives of several types,
 recursion) is a column of JSON text, marked in the field's metadata. Null and absent are one: null.
-No library was sound (TRIALS 6), and `pa.array` alone turns 1.5 into 1, drops keys and spells a string into a list.
+The one library found, schema2pyarrow 1.2, makes a null column of `anyOf` and an int64 of ["string", "integer"];
+`pa.array` alone turns 1.5 into 1, drops unknown keys of a struct and spells a string into a list of letters (both tried
+2026-11-22, pyarrow 26).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from pipeline.records import JSON
+from pipeline.schema.bundle import excerpt
 from pipeline.schema.load import Schema
 from pipeline.schema.tree import Node, Tree, kind_of, step
 
@@ -22,7 +25,7 @@ KIND = b"pipeline"
 JSON_TEXT = b"json"
 """Metadata `pipeline: json` marks a field, at any depth, whose strings are JSON text."""
 JSON_SCHEMA = b"json_schema"
-"""Metadata of each column: the JSON Schema of its property, as text."""
+"""Metadata of each column: the JSON Schema of its property, as the text of a document of its own."""
 
 _MAX_FIELDS = 5_000
 _MAX_AROUND = 400
@@ -57,7 +60,7 @@ def fields(schema: Schema, prefix: str = "") -> tuple[pa.Field, ...]:
             of = _Types(schema.tree).of(pointer, node, frozenset({""}))
         except _Recursive:
             of = None
-        described = {JSON_SCHEMA: _described(schema.document, node)}
+        described = {JSON_SCHEMA: _described(schema, pointer, node)}
         found.append(_field(prefix + name, of, described))
     return tuple(found)
 
@@ -210,10 +213,9 @@ def _dumped(value: JSON) -> str:
         raise _Unfit(f"not to be written as JSON: {error}") from None
 
 
-def _described(document: dict[str, JSON], node: Node) -> bytes:
-    """The property's schema as JSON text, with the definitions that its refs may mean."""
-    text = json.dumps(node, ensure_ascii=False, separators=(",", ":"))
-    if isinstance(node, dict) and '"$ref"' in text:
-        definitions = {name: document[name] for name in ("$defs", "definitions") if name in document}
-        text = json.dumps({**node, **definitions}, ensure_ascii=False, separators=(",", ":"))
-    return text.encode()
+def _described(schema: Schema, pointer: str, node: Node) -> bytes:
+    """The property's schema as JSON text, whole by itself: with what it refers to, and with its draft if that is old."""
+    alone = excerpt(schema.document, pointer, node, draft07=schema.draft == "draft-07")
+    if isinstance(alone, dict) and schema.draft == "draft-07":
+        alone = {"$schema": "http://json-schema.org/draft-07/schema#", **alone}
+    return json.dumps(alone, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""What schemas that hold together say of a value, in the words of the API form (API.md 4)."""
+"""What schemas that hold together say of a value, in the words of the API form (wire.py)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def common_types(pointer: str, parts: Parts, known: tuple[str, ...] | None) -> t
         types = tuple(both)
     if types == ():
         raise Never(pointer)
-    return types
+    # Every integer is a number: the pair would only count as a union.
+    return tuple(name for name in types if name != "integer" or "number" not in types) if types is not None else None
 
 
 def enumeration(pointer: str, parts: Parts, types: tuple[str, ...] | None) -> dict[str, JSON] | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from pipeline.records import JSON
-from pipeline.schema.tree import IN_PLACE, TYPES, Node, Tree, children, declared, kind_of, spoken, step
+from pipeline.schema.tree import IN_PLACE, TYPES, Node, Tree, children, declared, fragment, kind_of, spoken, step
 from pipeline.schema.validator import Draft, compiled, pattern_fault
 
 _BOUNDS = (
@@ -19,27 +19,33 @@ _BOUNDS = (
     ("minLength", "maxLength"),
     ("minItems", "maxItems"),
     ("minProperties", "maxProperties"),
+    ("minContains", "maxContains"),
 )
+_HERE = "urn:schema"
+"""The document, for a look at one of its nodes."""
 _DYNAMIC = ("$dynamicRef", "$recursiveRef")
 
 
-def faults(tree: Tree, of: Draft) -> list[str]:
-    """Every fault, each as `pointer: what; mend`. The document has passed its meta-schema."""
+def faults(tree: Tree, of: Draft, place: Callable[[str], str] = spoken) -> list[str]:
+    """Every fault, each as `place: what; mend`. The document has passed its meta-schema and refers to nothing outside it."""
     nodes = tree.nodes()
     found: list[str] = []
     for pointer, node in nodes.items():
         if isinstance(node, dict):
-            at = spoken(pointer)
+            at = place(pointer)
             found.extend(f"{at}: {fault}" for fault in _reference(tree, pointer, node))
             found.extend(f"{at}: {fault}" for fault in _patterns(node, of))
             found.extend(f"{at}: {fault}" for fault in _unsatisfiable(node))
     if not found:
-        found = _loops(tree, nodes) or list(_root(tree))
+        found = _loops(tree, nodes, place) or list(_root(tree))
     if not found:
         try:
             compiled(tree.document, of)
         except ValueError as error:
-            found = [f"the root: {str(error).splitlines()[0]}"]
+            return [f"the root: {str(error).splitlines()[0]}"]
+        for pointer, node in nodes.items():
+            if isinstance(node, dict):
+                found.extend(f"{place(pointer)}: {fault}" for fault in _never(tree, of, pointer, node))
     return found
 
 
@@ -52,16 +58,8 @@ def _reference(tree: Tree, pointer: str, node: dict[str, JSON]) -> Iterator[str]
     ref = node.get("$ref")
     if not isinstance(ref, str):
         return
-    if not ref.startswith("#"):
-        own = tree.document.get("$id")
-        if isinstance(own, str) and ref.split("#")[0] == own.rstrip("#"):
-            yield f"$ref {ref!r} names this file by its $id; write '#{ref.partition('#')[2]}'"
-        elif ref.startswith(("http://", "https://")):
-            yield f"$ref {ref!r} points to the network, and nothing is fetched; copy that schema into $defs"
-        else:
-            yield f"$ref {ref!r} points to another file, which is not available yet; copy that schema into $defs"
-    elif tree.resolve(ref) is None:
-        near = difflib.get_close_matches(ref, [f"#{at}" for at in tree.nodes() if at], 1)
+    if tree.resolve(ref) is None:
+        near = difflib.get_close_matches(ref, [fragment(at) for at in tree.nodes() if at], 1)
         yield f"$ref {ref!r} points nowhere in this file{f'; did you mean {near[0]!r}?' if near else ''}"
 
 
@@ -102,7 +100,22 @@ def _unsatisfiable(node: dict[str, JSON]) -> Iterator[str]:
             yield f"required names {name!r}, which additionalProperties: false forbids; declare it in properties"
 
 
-def _loops(tree: Tree, nodes: dict[str, Node]) -> list[str]:
+def _never(tree: Tree, of: Draft, pointer: str, node: dict[str, JSON]) -> Iterator[str]:
+    """What only the keywords of several schemas together leave without a value."""
+    values = [node["const"]] if "const" in node else node.get("enum")
+    if isinstance(values, list):
+        judge = compiled({"$ref": _HERE + fragment(pointer)}, of, known={_HERE: tree.document})
+        if not any(judge.is_valid(value) for value in values):
+            yield f"none of {_short(values)} is valid under the keywords beside it; mend the values or the keywords"
+    held, names = node.get("properties"), node.get("required")
+    wanted: list[JSON] = names if isinstance(names, list) else []
+    for name, child in held.items() if isinstance(held, dict) else ():
+        at = step(step(pointer, "properties"), name)
+        if name in wanted and isinstance(child, dict) and not tree.kinds(at, child):
+            yield f"required names {name!r}, whose types leave no value; mend its type, allOf or $ref"
+
+
+def _loops(tree: Tree, nodes: dict[str, Node], place: Callable[[str], str]) -> list[str]:
     """A schema that applies itself to the same value: a validator would never end."""
     edges: dict[str, set[str]] = {}
     for pointer, node in nodes.items():
@@ -116,7 +129,7 @@ def _loops(tree: Tree, nodes: dict[str, Node]) -> list[str]:
     try:
         TopologicalSorter(edges).prepare()
     except CycleError as error:
-        round_trip = " → ".join(spoken(at) for at in reversed(error.args[1]))
+        round_trip = " → ".join(place(at) for at in reversed(error.args[1]))
         return [f"{round_trip}: refers to itself without a property or an item between; break the loop"]
     return []
 

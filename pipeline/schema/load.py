@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
+from pipeline.schema.bundle import Beside, bundled
 from pipeline.schema.faults import faults
 from pipeline.schema.tree import Tree, spoken, step
 from pipeline.schema.validator import Draft, draft, meta_faults
 
 MAX_DEPTH = 128
-"""Levels of JSON in a schema file: two for each level of the answer, whose own limit is 64 (RELIABILITY C8)."""
+"""Levels of JSON in a schema file: two for each level of the answer, whose own limit is 64 (check/parse.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +23,11 @@ class Schema:
     """What an answer must look like: a JSON Schema that all stages can rely on."""
 
     document: dict[str, JSON]
-    """The schema as it was written, keys in order. Not to be changed."""
+    """The schema as it was written, keys in order, with what it refers to beside it in its definitions. Not to be changed."""
     text: str
     """Canonical JSON: sorted keys, compact. Two spellings of one schema have the same."""
     digest: str
-    """blake2b of `text`, 16 bytes in hex."""
+    """blake2b of `text` and of every file beside that it refers to, 16 bytes in hex."""
     properties: tuple[str, ...]
     """Top-level properties in the order in which they are written; each is a column."""
     where: str
@@ -52,32 +53,63 @@ class Schema:
         return found
 
 
-def load(text: str, where: str) -> Schema:
+def load(text: str, where: str, beside: Callable[[str], str] | None = None) -> Schema:
     """The schema that the text of a file holds. `where` is what messages call the file.
 
-    Draft 2020-12, or draft-07 where `$schema` says so. Raises ConfigInvalid with every fault found, each with
-    its JSON pointer and a mend. Nothing is fetched: a `$ref` stays in the file or is refused.
+    Draft 2020-12, or draft-07 where `$schema` says so. `beside` reads a file below the schema's folder, named by its
+    path from there (`common/money.json`), and raises ConfigInvalid where there is none; what a `$ref` means there is
+    taken into the document's definitions. Nothing else is ever read or fetched.
+    Raises ConfigInvalid with every fault found, in all files, each with its JSON pointer and a mend.
     """
     document = _parsed(text, where)
     of = draft(document)
     if of is None:
-        raise _invalid(
-            where,
-            [
-                f"/$schema: {document['$schema']!r} is not a draft that is taken; "
-                "write https://json-schema.org/draft/2020-12/schema and check the keywords that changed"
-            ],
-        )
-    tree = Tree(document, of == "draft-07")
-    malformed = [fault for pointer, node in tree.nodes().items() for fault in meta_faults(node, pointer, of)]
-    if malformed:
-        raise _invalid(where, malformed)
-    found = faults(tree, of)
+        raise _invalid(where, [_other_draft(document["$schema"])])
+    bundle = bundled(document, where.rpartition("/")[2], _reader(beside), draft07=of == "draft-07")
+    tree = Tree(bundle.document, of == "draft-07")
+    malformed = dict.fromkeys(
+        [
+            *(fault for at, node in tree.nodes().items() for fault in meta_faults(node, at, of, bundle.place)),
+            *(fault for file, read in bundle.files.items() for fault in _file_faults(file, read, of)),
+            *bundle.faults,
+        ]
+    )
+    found = list(malformed) or faults(tree, of, bundle.place)
     if found:
         raise _invalid(where, found)
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
-    return Schema(document, canonical, digest, tuple(tree.columns()), where, of)
+    canonical = _canonical(bundle.document)
+    whole = "\n".join([canonical, *sorted(_canonical(read) for read in bundle.files.values())])
+    digest = hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+    return Schema(bundle.document, canonical, digest, tuple(tree.columns()), where, of)
+
+
+def _reader(beside: Callable[[str], str] | None) -> Beside:
+    def read(path: str) -> dict[str, JSON]:
+        if beside is None:
+            raise ConfigInvalid("a file beside the schema cannot be read here; copy that schema into $defs")
+        return _parsed(beside(path), path)
+
+    return read
+
+
+def _file_faults(file: str, read: dict[str, JSON], of: Draft) -> Iterator[str]:
+    """What is wrong with a file beside as a whole, also where nothing refers to it."""
+    if "$schema" in read and draft(read) != of:
+        yield f"{file}: /$schema: {read['$schema']!r} is another draft than that of the file that refers to it; use one"
+        return
+    for pointer, node in Tree(read, of == "draft-07").nodes().items():
+        yield from meta_faults(node, pointer, of, lambda at: f"{file}: {spoken(at)}")
+
+
+def _other_draft(named: JSON) -> str:
+    return (
+        f"/$schema: {named!r} is not a draft that is taken; "
+        "write https://json-schema.org/draft/2020-12/schema and check the keywords that changed"
+    )
+
+
+def _canonical(document: dict[str, JSON]) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _parsed(text: str, where: str) -> dict[str, JSON]:

@@ -1,8 +1,9 @@
-"""Which regular expressions the API compiles into its grammar (API.md 4: `pattern`, simple ones only).
+"""Which regular expressions the API compiles into its grammar.
 
 Documented as taken: anchors, `* + ?`, small `{n,m}`, classes, groups; as not taken: back-references, look-around,
-`\\b`, large ranges. Whether an unanchored pattern is searched, as JSON Schema says, or matched whole is not
-documented: only a pattern anchored at both ends means the same either way, so only such a pattern is sent.
+`\\b`, large ranges (platform.claude.com/docs/en/build-with-claude/structured-outputs, as of 2026-10-08). Whether an
+unanchored pattern is searched, as JSON Schema says, or matched whole is not documented: only a pattern anchored at
+both ends means the same either way, so only such a pattern is sent.
 """
 
 from __future__ import annotations

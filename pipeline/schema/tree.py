@@ -7,7 +7,7 @@ Sources: JSON Schema 2020-12 core sections 8.2, 10 and 11, validation section 6;
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -41,6 +41,8 @@ NAMED = frozenset({"$defs", "definitions", "dependencies", "dependentSchemas", "
 """Keywords that hold schemas by name."""
 IN_PLACE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies")
 """Keywords whose schemas judge the same value as the schema that holds them; a `$ref` does so too."""
+_URI = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?#%")
+"""What a URI holds as it is (RFC 3986 section 2; brackets stand only in a host)."""
 
 
 def step(pointer: str, name: str | int) -> str:
@@ -51,6 +53,16 @@ def step(pointer: str, name: str | int) -> str:
 def spoken(pointer: str) -> str:
     """A pointer as messages write it: the root has an empty one."""
     return pointer or "the root"
+
+
+def fragment(pointer: str) -> str:
+    """The pointer as a `$ref` writes it (RFC 6901 section 6)."""
+    return encoded("#" + pointer.replace("%", "%25"))
+
+
+def encoded(ref: str) -> str:
+    """The ref with what RFC 3986 lets no URI hold percent-encoded: people write `#/$defs/Größe`, jsonschema_rs refuses it."""
+    return "".join(letter if letter in _URI else "".join(f"%{byte:02X}" for byte in letter.encode()) for letter in ref)
 
 
 def children(node: dict[str, JSON], pointer: str) -> Iterator[tuple[str, str, Node]]:
@@ -69,6 +81,25 @@ def children(node: dict[str, JSON], pointer: str) -> Iterator[tuple[str, str, No
             yield keyword, at, held
 
 
+def with_children(node: dict[str, JSON], pointer: str, change: Callable[[str, Node], Node]) -> dict[str, JSON]:
+    """A copy of the node with each schema directly inside it, given with its pointer, as `change` has it."""
+    copy = dict(node)
+    for keyword in node.keys() & (NAMED | LISTED | ONE):
+        held, at = node[keyword], step(pointer, keyword)
+        if keyword in NAMED and isinstance(held, dict):
+            copy[keyword] = {
+                name: change(step(at, name), child) if isinstance(child, (dict, bool)) else child
+                for name, child in held.items()
+            }
+        elif keyword in LISTED and isinstance(held, list):
+            copy[keyword] = [
+                change(step(at, index), child) if isinstance(child, (dict, bool)) else child for index, child in enumerate(held)
+            ]
+        elif keyword in ONE and isinstance(held, (dict, bool)):
+            copy[keyword] = change(at, held)
+    return copy
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """A schema document as its nodes. Refs are resolved inside the document and nowhere else."""
@@ -79,7 +110,7 @@ class Tree:
 
     def resolve(self, ref: str) -> tuple[str, Node] | None:
         """Pointer and schema that a `#…` reference means; None if it points nowhere or at something else."""
-        fragment = _percent_decoded(ref.removeprefix("#"))
+        fragment = percent_decoded(ref.removeprefix("#"))
         if fragment and not fragment.startswith("/"):
             return next(
                 (
@@ -278,7 +309,7 @@ def _both(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
     return shared
 
 
-def _percent_decoded(text: str) -> str:
+def percent_decoded(text: str) -> str:
     """RFC 3986 section 2.1; bytes that are no UTF-8 stay as they are written."""
     encoded = re.sub(rb"%([0-9A-Fa-f]{2})", lambda hit: bytes.fromhex(hit[1].decode()), text.encode())
     try:

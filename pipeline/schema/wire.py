@@ -1,4 +1,6 @@
-"""A schema in the form that the API takes for structured outputs (API.md 4, page of 2026-10-08), and what that lost.
+"""A schema in the form that the API takes for structured outputs, and what that lost.
+
+Source: platform.claude.com/docs/en/build-with-claude/structured-outputs, as of 2026-10-08.
 
 The form is a relaxation: every answer that is valid under the user's schema, and has only declared properties, can
 be written under it. What it cannot say goes into the description for the model and stays in our validation. Where a
@@ -14,6 +16,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline.records import JSON
+from pipeline.schema.bundle import excerpt
 from pipeline.schema.conjunction import (
     Aside,
     Never,
@@ -27,7 +30,8 @@ from pipeline.schema.conjunction import (
     told_apart,
 )
 from pipeline.schema.load import Schema
-from pipeline.schema.tree import Node, Tree, children, spoken, step
+from pipeline.schema.tool import tool as tool  # the other form that the API takes
+from pipeline.schema.tree import Node, Tree, children, fragment, spoken, step
 
 MAX_OPTIONAL = 24
 """Properties not in `required`, over the whole schema."""
@@ -93,12 +97,6 @@ def native(schema: Schema) -> Native | Unfit:
     return Native(root, tuple(form.moved))
 
 
-def tool(schema: Schema) -> dict[str, JSON]:
-    """The `input_schema` of a tool: the schema as it is; the API does not compile it unless the tool is strict."""
-    form = {keyword: held for keyword, held in schema.document.items() if keyword != "$schema"}
-    return form if form.get("type") == "object" else {"type": "object", **{k: v for k, v in form.items() if k != "type"}}
-
-
 class _Form:
     """One transformation under way."""
 
@@ -155,7 +153,7 @@ class _Form:
         name = place[2].replace("~1", "/").replace("~0", "~")
         if name not in written:
             written[name] = self.written((target,))
-        return {"$ref": f"#{target[0]}"}
+        return {"$ref": fragment(target[0])}
 
     def _merged(self, pointer: str, parts: Parts, known: tuple[str, ...] | None) -> dict[str, JSON]:
         types = common_types(pointer, parts, known)
@@ -165,18 +163,21 @@ class _Form:
         aside: list[Aside] = [
             (at, keyword, held) for at, part in parts.items() for keyword, held in part.items() if keyword in _UNSUPPORTED
         ]
+        notes: list[str] = []
         alternatives = [(at, keyword) for at, part in parts.items() for keyword in ("anyOf", "oneOf") if keyword in part]
         values = enumeration(pointer, parts, types)
         if len(alternatives) == 1 and not any(part.keys() & _STRUCTURE for part in parts.values()):
-            form |= self._alternatives(*alternatives[0], parts[alternatives[0][0]], types)
+            form |= self._alternatives(*alternatives[0], parts[alternatives[0][0]], types, notes)
         else:
             aside.extend((at, keyword, parts[at][keyword]) for at, keyword in alternatives)
             form |= values if values is not None else self._typed(pointer, parts, types, aside)
-        self._describe(form, parts, aside)
+        self._describe(form, parts, aside, notes)
         order = {keyword: index for index, keyword in enumerate(k for part in parts.values() for k in part)}
         return dict(sorted(form.items(), key=lambda item: order.get(item[0], len(order))))
 
-    def _alternatives(self, at: str, keyword: str, part: dict[str, JSON], types: tuple[str, ...] | None) -> dict[str, JSON]:
+    def _alternatives(
+        self, at: str, keyword: str, part: dict[str, JSON], types: tuple[str, ...] | None, notes: list[str]
+    ) -> dict[str, JSON]:
         branches: list[JSON] = []
         for key, below, child in children(part, at):
             if key != keyword:
@@ -187,11 +188,31 @@ class _Form:
                 continue
         if not branches:
             raise Never(step(at, keyword))
-        told_apart(at, (label for branch in branches if isinstance(branch, dict) for label in labels(branch)))
-        if keyword == "oneOf":
-            self.moved.append(f"{spoken(at)}: oneOf")
+        told_apart(at, (label for branch in branches if isinstance(branch, dict) for label in self._labels(branch)))
         self.unions += 1
+        if keyword == "oneOf" and self._overlapping(at, part):
+            self.moved.append(f"{spoken(at)}: oneOf")
+            notes.append("Exactly one of these forms may fit.")
         return {"anyOf": branches}
+
+    def _labels(self, form: dict[str, JSON]) -> list[str]:
+        """The strings that a form enumerates, through a kept `$ref` and alternatives."""
+        target = Tree({**self.definitions}).resolve(str(form["$ref"])) if "$ref" in form else None
+        inner = form.get("anyOf")
+        below = [target[1]] if target is not None else inner if isinstance(inner, list) else []
+        return labels(form) + [label for node in below if isinstance(node, dict) for label in self._labels(node)]
+
+    def _overlapping(self, at: str, part: dict[str, JSON]) -> bool:
+        """Whether a value may fit two alternatives of a `oneOf`, as far as their types tell."""
+        seen: set[str] = set()
+        for key, below, child in children(part, at):
+            if key == "oneOf":
+                kinds = self.tree.kinds(below, child)
+                kinds |= {"integer"} if "number" in kinds else frozenset()
+                if seen & kinds:
+                    return True
+                seen |= kinds
+        return False
 
     def _typed(
         self,
@@ -267,11 +288,19 @@ class _Form:
             "additionalProperties": False,
         }
 
-    def _describe(self, form: dict[str, JSON], parts: Parts, aside: list[Aside]) -> None:
+    def _describe(self, form: dict[str, JSON], parts: Parts, aside: list[Aside], notes: list[str]) -> None:
         """Put into the description what the form cannot say, as the JSON Schema that it is."""
         self.moved.extend(f"{spoken(at)}: {keyword}" for at, keyword, _ in aside)
-        fragments = [{keyword: held} for _, keyword, held in aside]
-        fragments.extend({"examples": part["examples"]} for part in parts.values() if "examples" in part)
+        # Whole by themselves: a definition that only they refer to is no part of the form.
+        fragments = [excerpt(self.tree.document, at, {keyword: held}, draft07=self.tree.draft07) for at, keyword, held in aside]
+        # A format of numbers judges nothing, but says something.
+        told = "format" in form or any(keyword == "format" for _, keyword, _ in aside)
+        fragments.extend({"format": part["format"]} for part in parts.values() if "format" in part and not told)
         if fragments:
-            told = ", ".join(json.dumps(fragment, ensure_ascii=False) for fragment in fragments)
-            form["description"] = "\n\n".join([*filter(None, [str(form.get("description", ""))]), f"Must also hold: {told}"])
+            notes = [*notes, f"Must also hold: {', '.join(json.dumps(part, ensure_ascii=False) for part in fragments)}"]
+        shown = [
+            f"Examples: {json.dumps(part['examples'], ensure_ascii=False)}" for part in parts.values() if "examples" in part
+        ]
+        notes = [*notes, *shown]
+        if notes:
+            form["description"] = "\n\n".join([*filter(None, [str(form.get("description", ""))]), *notes])

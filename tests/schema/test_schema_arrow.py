@@ -9,26 +9,13 @@ import pytest
 
 from pipeline.schema.arrow import JSON_SCHEMA, column, fields
 from pipeline.schema.load import load
-
-TEXT = "JSON text"
+from tests.schema.columns import TEXT, spelled
 
 
 def one_field(node: Any, **root: Any) -> pa.Field:
     document = {"type": "object", "properties": {"x": node}, **root}
     (field,) = fields(load(json.dumps(document), "s.json"))
     return field
-
-
-def spelled(field: pa.Field) -> Any:
-    """The type, with JSON text marked wherever it stands."""
-    if field.metadata is not None and field.metadata.get(b"pipeline") == b"json":
-        assert field.type == pa.string()
-        return TEXT
-    if pa.types.is_list(field.type):
-        return [spelled(field.type.value_field)]
-    if pa.types.is_struct(field.type):
-        return {child.name: spelled(child) for child in field.type}
-    return str(field.type)
 
 
 def closed(**properties: Any) -> dict[str, Any]:

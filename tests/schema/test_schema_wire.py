@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.schema.load import load
 from pipeline.schema.pattern import is_simple
-from pipeline.schema.wire import Native, Unfit, native, tool
+from pipeline.schema.validator import compiled
+from pipeline.schema.wire import Native, Unfit, native
 
 
 def form(document: Any) -> Native | Unfit:
@@ -88,7 +89,7 @@ def test_what_the_api_takes_stays_as_it_is(node: Any) -> None:
             "dependentRequired",
         ),
         ({**rooted(a={"type": "string"}), "if": {"required": ["a"]}}, rooted(a={"type": "string"}), "if"),
-        ({"type": "string", "anyOf": [{"format": "date"}], "enum": ["a"]}, {"type": "string", "enum": ["a"]}, "anyOf"),
+        ({"type": "string", "anyOf": [{"maxLength": 3}], "enum": ["a"]}, {"type": "string", "enum": ["a"]}, "anyOf"),
     ],
 )
 def test_what_the_api_does_not_take_moves_into_the_description(node: Any, left: Any, keyword: str) -> None:
@@ -111,11 +112,46 @@ def test_an_object_closed_by_unevaluated_properties_is_closed() -> None:
     assert carried({**node, "unevaluatedProperties": False}) == ({**node, "additionalProperties": False}, ())
 
 
-def test_oneof_becomes_anyof_and_that_is_said() -> None:
+def test_a_oneof_whose_forms_share_no_value_is_an_anyof() -> None:
     assert carried({"oneOf": [{"type": "string"}, {"type": "null"}]}) == (
         {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        ("/properties/x: oneOf",),
+        (),
     )
+
+
+@pytest.mark.parametrize("other", [{"type": "integer"}, {"enum": [1, "a"]}, {"$ref": "#/$defs/n"}])
+def test_of_any_other_oneof_the_model_and_the_user_are_told_that_one_form_may_fit(other: Any) -> None:
+    node = {"description": "Mine.", "oneOf": [{"type": "number", "minimum": 0}, other]}
+    found, moved = carried(node, **{"$defs": {"n": {"type": "number"}}})
+    assert found["description"] == "Mine.\n\nExactly one of these forms may fit."
+    assert moved == ("/properties/x/oneOf/0: minimum", "/properties/x: oneOf")
+
+
+def test_an_integer_beside_a_number_is_no_union() -> None:
+    assert carried({"type": ["integer", "number"]}) == ({"type": "number"}, ())
+
+
+def test_what_is_told_to_the_model_is_whole_by_itself() -> None:
+    node = {"type": "string", "not": {"$ref": "#/$defs/taboo"}}
+    found, _ = carried(node, **{"$defs": {"taboo": {"const": "x"}}})
+    assert found["description"] == 'Must also hold: {"not": {"$ref": "#/$defs/taboo"}, "$defs": {"taboo": {"const": "x"}}}'
+
+
+def test_a_format_that_judges_nothing_is_still_a_word_for_the_model() -> None:
+    assert carried({"type": "integer", "format": "int32"}) == (
+        {"type": "integer", "description": 'Must also hold: {"format": "int32"}'},
+        (),
+    )
+
+
+@pytest.mark.parametrize("name", ["a b", "100%", "Größe", 'quo"te', "tilde~slash/"])
+def test_a_reference_is_written_as_a_uri(name: str) -> None:
+    pointer = name.replace("~", "~0").replace("/", "~1")
+    found = form({**rooted(x={"$ref": f"#/$defs/{pointer.replace('%', '%25')}"}), "$defs": {name: {"enum": ["a"]}}})
+    assert isinstance(found, Native)
+    judge = compiled(found.schema, "2020-12")
+    assert judge.is_valid({"x": "a"})
+    assert not judge.is_valid({"x": "b"})
 
 
 def test_the_type_beside_alternatives_goes_into_each() -> None:
@@ -231,17 +267,18 @@ HALF = {"type": "object", "properties": {"a": {"type": "string"}}}
         ),
         ({"enum": ["Yes", "yes"]}, "differ only in case"),
         ({"anyOf": [{"const": "Yes"}, {"const": "YES"}]}, "differ only in case"),
+        ({"anyOf": [{"$ref": "#/$defs/yes"}, {"anyOf": [{"enum": ["YES"]}, {"type": "null"}]}]}, "differ only in case"),
         ({"enum": [{"a": 1}]}, "an object or an array"),
         ({"const": []}, "an object or an array"),
         ({"$ref": "#/$defs/node"}, "recursive"),
         ({"$ref": "#"}, "recursive"),
         ({"type": "array", "items": {"$ref": "#/properties/x"}}, "recursive"),
         ({"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}, "recursive"),
-        ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "no value can be valid here"),
+        ({"allOf": [{"enum": ["a"]}, {"enum": ["b"]}]}, "no value can be valid here"),
     ],
 )
 def test_what_the_form_would_change_is_refused_with_its_place(node: Any, word: str) -> None:
-    assert word in refusal(node, **{"$defs": {"node": NODE}})
+    assert word in refusal(node, **{"$defs": {"node": NODE, "yes": {"const": "yes"}}})
 
 
 def test_too_many_optional_properties_are_refused_with_the_number() -> None:
@@ -278,18 +315,7 @@ def test_the_users_document_is_not_changed() -> None:
     document["$defs"] = {"L": {"enum": ["a"]}}
     schema = load(json.dumps(document), "s.json")
     native(schema)
-    tool(schema)
     assert schema.document == document
-
-
-def test_a_tool_gets_the_schema_as_it_is_without_its_draft() -> None:
-    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **rooted(x={"type": "integer", "minimum": 1})}
-    assert tool(load(json.dumps(document), "s.json")) == rooted(x={"type": "integer", "minimum": 1})
-
-
-def test_a_tool_always_gets_an_object() -> None:
-    document = {"$ref": "#/$defs/R", "$defs": {"R": rooted(a={"type": "string"})}}
-    assert tool(load(json.dumps(document), "s.json")) == {"type": "object", **document}
 
 
 @pytest.mark.parametrize(
