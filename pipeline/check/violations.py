@@ -9,7 +9,7 @@ from itertools import islice
 from jsonschema_rs import ValidationError, ValidationErrorKind
 
 from pipeline.records import JSON
-from pipeline.schema.tree import Tree, spoken, step
+from pipeline.schema.tree import Node, Tree, spoken, step
 
 MASK = "the value"
 """Stands for the value in messages: they go to logs, and the value may quote the document."""
@@ -48,10 +48,16 @@ def _reason(error: ValidationError, depth: int) -> str:
 
 def _expected(error: ValidationError, name: str, tree: Tree) -> str:
     """The schema of a missing property, where it stands beside the `required` that wants it."""
-    beside = tree.resolve("#" + "".join(step("", part) for part in error.schema_path[:-1]).replace("%", "%25"))
+    beside = holder(error, tree)
     properties = beside[1].get("properties") if beside is not None and isinstance(beside[1], dict) else None
     schema: JSON = properties.get(name) if isinstance(properties, dict) else None
     return f"; expected {json.dumps(schema, ensure_ascii=False)}" if isinstance(schema, dict) and schema else ""
+
+
+def holder(error: ValidationError, tree: Tree) -> tuple[str, Node] | None:
+    """Pointer and schema in which the keyword stands that is not obeyed."""
+    # A % that is part of a name would be decoded as in the fragment of a URI.
+    return tree.resolve("#" + "".join(step("", part) for part in error.schema_path[:-1]).replace("%", "%25"))
 
 
 def _listed(names: list[str]) -> str:
