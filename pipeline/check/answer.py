@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Literal, TypeAlias, TypeGuard
 
 from pipeline.check.coerce import coerced
-from pipeline.check.extract import PROSE, candidates
+from pipeline.check.extract import PROSE, Extraction, candidates
 from pipeline.check.parse import MAX_CHARACTERS, Parsed, Unreadable, parse
 from pipeline.check.repair import repaired
 from pipeline.check.violations import MASK, violations
@@ -33,6 +33,8 @@ FINISHED = frozenset({"end_turn", "tool_use", "stop_sequence"})
 read 2026-11-25). A stop sequence ends a text only where the request has asked for it."""
 MENDABLE = FINISHED - {"stop_sequence"}
 """Those after which broken syntax is the model's slip, not the place where a stop sequence cut it off."""
+MOST_ADVISED = 20_000
+"""Characters of a rejected text that is tried with more repair, only to tell the person that it would help."""
 JSON_REPAIR = "json_repair"
 DROPPED_PROPERTY = "dropped_property"
 """The answer held a top-level property that an open schema admits and that has no column."""
@@ -65,26 +67,26 @@ class Judge:
         if len(text) > MAX_CHARACTERS:
             return Rejection(Status.INVALID_OUTPUT, f"the reply is no answer: {_why(read)}; its text is in _raw", None)
         levels = LEVELS if reply.stop_reason in MENDABLE else LEVELS[:-1]
-        verdict = self._mended(text, read, self._repair if self._repair in levels else levels[-1])
+        found = candidates(text) if isinstance(read, Unreadable) else Extraction(())
+        verdict = self._mended(read, found, self._repair if self._repair in levels else levels[-1])
         if isinstance(verdict, Answer):
             return verdict
-        for more in levels[LEVELS.index(self._repair) + 1 :]:
-            if isinstance(self._mended(text, read, more), Answer):
+        for more in levels[LEVELS.index(self._repair) + 1 :] if len(text) <= MOST_ADVISED else ():
+            if isinstance(self._mended(read, found, more), Answer):
                 return replace(verdict, error=f"{verdict.error}; check.repair: {more} would have mended it")
         return replace(verdict, error=f"{verdict.error}; its text is in _raw")
 
     def faults(self, value: JSON) -> tuple[str, ...]:
         """What makes a value no answer, a sentence each; empty where it is one. For few-shot examples."""
-        return violations(self._validator.iter_errors(value), self._tree)
+        return violations(value, self._validator, self._tree)
 
-    def _mended(self, text: str, read: Parsed | Unreadable, repair: Repair) -> Answer | Rejection:
+    def _mended(self, read: Parsed | Unreadable, found: Extraction, repair: Repair) -> Answer | Rejection:
         """For a text that is no answer as it stands."""
         if isinstance(read, Parsed):
             return self._validated(read.value, read.repairs, repair)
         verdict: Answer | Rejection = _rejected(f"not JSON: {read.why}", [f"It is not JSON: {read.why}."])
         if repair == "off":
             return verdict
-        found = candidates(text)
         for candidate in reversed(found.candidates):
             inside = parse(candidate.span)
             if isinstance(inside, Unreadable):

@@ -2,9 +2,11 @@
 
 The violations lead: only what fails is touched, so a valid value cannot change, and references, alternatives and nesting
 need no walk of our own through the schema. A place is mended only if exactly one mend fits, and the whole must validate
-in the end; else there is no coerced value. Case matters most: with structured outputs the API promises the form of an
-answer but not the capitals of an enum (platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-10-08),
-and arrays or objects of a tool call do arrive as JSON in a string (github.com/inkeep/agents/pull/1285).
+in the end; else there is no coerced value, nor for a very large one.
+
+Case matters most: with structured outputs the API promises the form of an answer but not the capitals of an enum
+(platform.claude.com/docs/en/build-with-claude/structured-outputs, read 2026-10-08). Arrays and objects of a tool call do
+arrive as JSON in a string (github.com/inkeep/agents/pull/1285).
 """
 
 from __future__ import annotations
@@ -15,14 +17,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import islice
 from typing import TypeAlias
 
 from jsonschema_rs import ValidationError, ValidationErrorKind, Validator
 
 from pipeline.check.dates import iso_date, iso_moment
 from pipeline.check.parse import Parsed, parse
-from pipeline.check.violations import holder
+from pipeline.check.violations import holder, very_large
 from pipeline.records import JSON
 from pipeline.schema.tree import Tree, kind_of, step
 
@@ -33,8 +34,6 @@ STRING_FROM_NUMBER = "string_from_number"
 """A number or boolean in place of the string that spells it in an enum or const."""
 WRAPPED_IN_ARRAY = "wrapped_in_array"
 DATE_FORM = "date_form"
-MOST_MENDS = 1_000
-"""Places in one answer. A reply with more faults was written for another schema."""
 
 _ROUNDS = 4
 """A mended value can have its next fault, as `["5"]` after `"5"`; each round mends one in every place."""
@@ -64,7 +63,7 @@ def coerced(value: JSON, validator: Validator, tree: Tree, *, rewriting: bool) -
     repairs: list[str] = []
     for _ in range(_ROUNDS):
         mends = _round(value, validator, tree, rewriting)
-        if not mends or len(repairs) + len(mends) > MOST_MENDS:
+        if not mends:
             return None
         repairs.extend(" ".join(filter(None, (name, _pointer(path)))) for path, (_, name) in mends.items())
         value = _replaced(value, mends)
@@ -75,10 +74,9 @@ def coerced(value: JSON, validator: Validator, tree: Tree, *, rewriting: bool) -
 
 def _round(value: JSON, validator: Validator, tree: Tree, rewriting: bool) -> _Mends | None:
     """One mend for every place that has exactly one; None where it cannot be told which."""
-    faults = list(islice(validator.iter_errors(value), MOST_MENDS + 1))
-    if len(faults) > MOST_MENDS:
+    if very_large(value):
         return None
-    choices = _choices(value, faults, tree, rewriting)
+    choices = _choices(value, validator.iter_errors(value), tree, rewriting)
     sure = _together(ways[0] for ways in choices.values() if len(ways) == 1)
     unsure = {path: ways for path, ways in choices.items() if len(ways) > 1}
     if len(unsure) > _MOST_CHOICES:
@@ -244,8 +242,11 @@ def _fits(value: JSON, path: _Path, validator: Validator) -> bool:
 
 def _at(value: JSON, path: _Path) -> JSON:
     for part in path:
-        if (isinstance(value, dict) and isinstance(part, str)) or (isinstance(value, list) and isinstance(part, int)):
-            value = value[part]
+        match value, part:
+            case dict(), str(name):
+                value = value[name]
+            case list(), int(index):
+                value = value[index]
     return value
 
 

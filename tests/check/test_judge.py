@@ -127,7 +127,9 @@ def test_damaged_json_is_mended_in_full_only() -> None:
 
 def test_a_higher_level_of_repair_that_would_have_helped_is_named() -> None:
     assert rejected("```\n{'sentiment': 'positive'}\n```").error.endswith("; check.repair: full would have mended it")
-    assert rejected('```\n{"sentiment": "Positive"}\n```', "off").error.endswith("; check.repair: wrappers would have mended it")
+    assert rejected('```\n{"sentiment": "Positive"}\n```', "off").error.endswith(
+        "; check.repair: wrappers would have mended it"
+    )
     assert rejected('{"sentiment": "Positive"}', "off").error.endswith("; check.repair: wrappers would have mended it")
 
 
@@ -142,7 +144,9 @@ def test_what_a_stop_sequence_has_cut_is_not_completed() -> None:
 
 def test_a_mended_value_is_validated_like_any_other() -> None:
     verdict = rejected("{'sentiment': 'positive', 'stars': 9}", "full")
-    assert verdict.error == "not valid under the schema: /stars: the value is greater than the maximum of 5; its text is in _raw"
+    assert (
+        verdict.error == "not valid under the schema: /stars: the value is greater than the maximum of 5; its text is in _raw"
+    )
 
 
 def test_a_key_written_twice_and_half_a_surrogate_are_named_whatever_the_mode() -> None:
