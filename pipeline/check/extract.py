@@ -12,7 +12,10 @@ import re
 from collections import deque
 from dataclasses import dataclass
 
-_MARK = re.compile(r"(?P<think><think(?:ing)?>)|(?P<thought></think(?:ing)?>)|(?P<object>\{)|(?P<array>\[)|(?P<stray>\})", re.I)
+_MARK = re.compile(
+    r"(?P<think><think(?:ing)?>)|(?P<thought></think(?:ing)?>)|(?P<object>\{(?=\s*[\"}'“‘\w$/#-]))|(?P<array>\[(?=\s*\{))|(?P<stray>\})",
+    re.I,
+)
 _THOUGHT = re.compile(r"</think(?:ing)?>", re.I)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[\w-]*[ \t]*$|```(?:json\w*)?", re.M | re.I)
 _COULD_BE_JSON = re.compile(r"\{\s*[\"}]|\[\s*\{")

@@ -95,7 +95,7 @@ def test_with_repair_off_a_wrapping_stays_on(around: str, name: str) -> None:
     [
         ('Draft: {"sentiment": "negative"} Final: {"sentiment": "positive"}', {"sentiment": "positive"}),
         ('{"sentiment": "positive"} as {"reason": "tone"}', {"sentiment": "positive"}),
-        ('{"sentiment": "negative"}\n{"sentiment": "positive"}\n{"sentiment": "POSITIVE"}', {"sentiment": "positive"}),
+        ('{"sentiment": "negative"}\n{"sentiment": "positive"}\n{"stars": 9}', {"sentiment": "positive"}),
     ],
 )
 def test_of_several_objects_the_last_valid_one_is_the_answer(text: str, value: Any) -> None:
@@ -107,6 +107,8 @@ def test_of_several_objects_the_last_valid_one_is_the_answer(text: str, value: A
     [
         '{"sentiment": "positive"} or rather {"sentiment": negative}',
         '{"sentiment": "positive"} or rather {"sentiment": "negative", "stars": NaN}',
+        '{"sentiment": "positive"} or rather {"sentiment": "mixed"}',
+        '{"sentiment": "positive"} or rather {"sentiment": "negative", "stars": 9}',
         '{"a": {"sentiment": "positive"}}',
         'So: {"a": {"sentiment": "positive"}}',
         '[{"sentiment": "positive"}]',
@@ -123,9 +125,28 @@ def test_damaged_json_is_mended_in_full_only() -> None:
     assert answered(damaged, "full") == ({"sentiment": "positive", "stars": 5}, ("stripped_fence", "json_repair"))
 
 
+def test_a_higher_level_of_repair_that_would_have_helped_is_named() -> None:
+    assert rejected("```\n{'sentiment': 'positive'}\n```").error.endswith("; check.repair: full would have mended it")
+    assert rejected('```\n{"sentiment": "Positive"}\n```', "off").error.endswith(
+        "; check.repair: wrappers would have mended it"
+    )
+    assert rejected('{"sentiment": "Positive"}', "off").error.endswith("; check.repair: wrappers would have mended it")
+
+
+def test_what_a_stop_sequence_has_cut_is_not_completed() -> None:
+    verdict = judge("full").judge(reply('{"sentiment": "positive", "note": "x"', "stop_sequence"))
+    assert isinstance(verdict, Rejection)
+    assert verdict.error.endswith("; its text is in _raw")
+    assert judge("full").judge(reply('```json\n{"sentiment": "Positive"}\n', "stop_sequence")) == Answer(
+        {"sentiment": "positive"}, ("stripped_fence", "enum_case /sentiment")
+    )
+
+
 def test_a_mended_value_is_validated_like_any_other() -> None:
     verdict = rejected("{'sentiment': 'positive', 'stars': 9}", "full")
-    assert verdict.error == "not valid under the schema: /stars: the value is greater than the maximum of 5"
+    assert (
+        verdict.error == "not valid under the schema: /stars: the value is greater than the maximum of 5; its text is in _raw"
+    )
 
 
 def test_a_key_written_twice_and_half_a_surrogate_are_named_whatever_the_mode() -> None:
@@ -144,7 +165,7 @@ def test_a_property_that_an_open_schema_admits_and_that_has_no_column_is_dropped
         ("dropped_property",),
     )
     assert rejected('{"sentiment": "positive", "why": "tone"}').error == (
-        "not valid under the schema: the root: has 'why', which the schema does not allow"
+        "not valid under the schema: the root: has 'why', which the schema does not allow; its text is in _raw"
     )
 
 
@@ -159,7 +180,7 @@ def test_a_value_that_the_schema_refuses_is_told_by_pointer_to_the_person_and_to
     ]
     assert verdict.status is Status.INVALID_OUTPUT
     assert verdict.complaint is not None
-    assert verdict.error == f"not valid under the schema: {'; '.join([*wrong, 'and more'])}"
+    assert verdict.error == f"not valid under the schema: {'; '.join([*wrong, 'and more'])}; its text is in _raw"
     lines = verdict.complaint.splitlines()
     assert lines[0] == "Your last reply is not a valid answer:"
     assert lines[1:-1] == [f"- {line}" for line in [*wrong, "and more"]]
@@ -168,7 +189,7 @@ def test_a_value_that_the_schema_refuses_is_told_by_pointer_to_the_person_and_to
 
 def test_a_missing_property_is_told_with_the_form_it_should_have() -> None:
     assert rejected("{}").error == (
-        'not valid under the schema: /sentiment: is missing; expected {"enum": ["positive", "negative"]}'
+        'not valid under the schema: /sentiment: is missing; expected {"enum": ["positive", "negative"]}; its text is in _raw'
     )
     assert '/place/city: is missing; expected {"type": "string"}' in rejected('{"sentiment": "positive", "place": {}}').error
 
@@ -191,13 +212,13 @@ def test_a_missing_property_is_told_below_a_name_that_looks_encoded() -> None:
 @pytest.mark.parametrize("text", ["5", '"positive"', "[]", "null", "true"])
 def test_json_that_is_no_object_is_no_answer(text: str) -> None:
     verdict = rejected(text, "full")
-    assert verdict.error == "the root: the value is not an object"
+    assert verdict.error == "the root: the value is not an object; its text is in _raw"
     assert verdict.complaint is not None
 
 
 def test_what_cannot_be_read_is_told_with_its_place() -> None:
     verdict = rejected("I think it is positive.")
-    assert verdict.error == "not JSON: Expecting value (line 1, column 1)"
+    assert verdict.error == "not JSON: Expecting value (line 1, column 1); its text is in _raw"
     assert verdict.complaint is not None
     assert "It is not JSON: Expecting value (line 1, column 1)." in verdict.complaint
 
@@ -224,7 +245,9 @@ def test_values_of_the_reply_are_in_no_message() -> None:
 def test_a_format_is_checked() -> None:
     schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
     assert answered('{"day": "2026-11-23"}', schema=schema) == ({"day": "2026-11-23"}, ())
-    assert rejected('{"day": "23/11/2026"}', schema=schema).error.endswith('/day: the value is not a "date"')
+    assert rejected('{"day": "23/11/2026"}', schema=schema).error.startswith(
+        'not valid under the schema: /day: the value is not a "date"; '
+    )
 
 
 def test_a_pattern_takes_linear_time() -> None:
