@@ -13,12 +13,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline import __version__
 from pipeline.call.caller import Transport
@@ -27,6 +23,7 @@ from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
 from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.prices import shipped_prices
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
@@ -146,17 +143,6 @@ def work(made: Loaded, url: str) -> Work:
 def price(made: Loaded) -> Callable[[Reply], float | None]:
     name = made.job.model.name
     return lambda reply: made.prices.cost_usd(name, reply.usage, tier=reply.tier, geo=reply.geo)
-
-
-def shipped_prices() -> Prices:
-    """configs/prices.yaml of the checkout, or the copy inside an installed package."""
-    beside = Path(__file__).parents[2] / "configs" / "prices.yaml"
-    text = beside.read_text("utf-8") if beside.is_file() else resources.files("pipeline").joinpath("prices.yaml").read_text()
-    try:
-        read = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ConfigInvalid(f"{beside} is no YAML: {error}") from error
-    return Prices.parse(read, str(beside))
 
 
 def endpoint(job: Job, environment: Mapping[str, str]) -> str:
