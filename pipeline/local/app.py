@@ -6,8 +6,8 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
+from secrets import token_hex
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import orjson
 from starlette.applications import Starlette
@@ -63,7 +63,7 @@ def app(model: Model, stage: Stage, connections: Connections) -> ASGIApp:
 
 def new_id(kind: str) -> str:
     """An id in the style of the API: `msg_01…`, `req_01…`, `toolu_01…`."""
-    return f"{kind}_01{uuid4().hex[:22]}"
+    return f"{kind}_01{token_hex(11)}"
 
 
 class Api:

@@ -270,7 +270,7 @@ def _applies(effect: Effect, moment: Moment) -> bool:
     match effect:
         case BrokenOff():
             return moment.stream
-        case Lacking():
+        case Lacking("usage"):  # a stream begins with it
             return not moment.stream
         case Misworded():
             return not moment.calls_tool

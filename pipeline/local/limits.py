@@ -159,5 +159,5 @@ def _told(name: str, limit: int, remaining: int, full_at: datetime) -> dict[str,
     return {
         f"{PREFIX}-{name}-limit": str(limit),
         f"{PREFIX}-{name}-remaining": str(remaining),
-        f"{PREFIX}-{name}-reset": reset.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        f"{PREFIX}-{name}-reset": f"{reset.replace(tzinfo=None).isoformat()}Z",
     }

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from pipeline.local import body as shapes
-from pipeline.local import content, structured
+from pipeline.local import content, structured, tokens
 from pipeline.local.errors import invalid
 from pipeline.local.prefix import prefixes
 from pipeline.local.question import Called, Form, Prose, Question, Sampling, Shaped, Turn
@@ -55,15 +55,17 @@ def _question(body: shapes.CountBody) -> Question:
         raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
     _check_lives(body)
     turns, system_turns = _turns(body.messages)
-    system = [content.text(body.system), *system_turns]
+    system = "\n".join(text for text in (content.text(body.system), *system_turns) if text)
+    form = _form(body, after_results=turns[-1].results)
+    tools = content.json_text([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else ""
     config, thinking = body.output_config, body.thinking
     full = body if isinstance(body, shapes.MessageBody) else None
     old = body if isinstance(body, shapes.OldMessageBody) else None
     return Question(
         model=body.model,
-        system="\n".join(text for text in system if text),
+        system=system,
         turns=turns,
-        form=_form(body, after_results=turns[-1].results),
+        form=form,
         max_tokens=full.max_tokens if full else 0,
         stop_sequences=tuple(full.stop_sequences or ()) if full else (),
         stream=full.stream if full else False,
@@ -72,8 +74,9 @@ def _question(body: shapes.CountBody) -> Question:
         effort=config.effort if config else None,
         forced=isinstance(body.tool_choice, shapes.AnyChoice | shapes.ToolChoice),
         system_turns=bool(system_turns),
-        tools=content.json_text([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else "",
+        tools=tools,
         sampling=Sampling(old.temperature, old.top_p, old.top_k) if old else Sampling(),
+        tokens=tokens.in_prompt(system, tools, turns, form),
         prefixes=prefixes(body),
         geo=full.inference_geo if full else None,
     )

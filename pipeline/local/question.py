@@ -98,6 +98,8 @@ class Question:
     tools: str = ""
     """All tools offered, as JSON text; empty where there are none."""
     sampling: Sampling = field(default_factory=Sampling)
+    tokens: int = 0
+    """Of the whole input, as rehearsal counts them; for any other model an estimate."""
     prefixes: tuple[Prefix, ...] = ()
     """What the prompt cache could know of it, shortest first; empty where the request has no breakpoint."""
     geo: str | None = None

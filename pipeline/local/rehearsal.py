@@ -59,13 +59,13 @@ class Rehearsal:
 
     async def count(self, question: Question) -> int:
         self._check(question)
-        return tokens.in_question(question)
+        return question.tokens
 
     async def reply(self, question: Question) -> AsyncGenerator[Part]:
         rules = self._check(question)
         digest = self._digest(question)
         text = self._text(question, digest)
-        yield Began(tokens.in_question(question))
+        yield Began(question.tokens)
         sizes = Random(b"sizes" + digest)  # noqa: S311 nothing is kept secret with it
         thinking_tokens = 0
         if claude.thinks(question, rules) and (thinking_tokens := min(self._thinking.drawn(sizes), question.max_tokens)):
@@ -87,8 +87,8 @@ class Rehearsal:
         rules = self.card(question.model).rules
         if fault := claude.fault(question, rules):
             raise invalid(fault)
-        if (found := tokens.in_question(question)) > rules.max_input_tokens:
-            raise invalid(f"prompt is too long: {found} tokens > {rules.max_input_tokens} maximum")
+        if question.tokens > rules.max_input_tokens:
+            raise invalid(f"prompt is too long: {question.tokens} tokens > {rules.max_input_tokens} maximum")
         return rules
 
     def _text(self, question: Question, digest: bytes) -> str:

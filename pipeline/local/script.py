@@ -49,8 +49,8 @@ class Size:
     spread: float = 0.0
 
     def drawn(self, random: Random) -> int:
-        if not self.mean:
-            return 0
+        if not self.mean or not self.spread:
+            return round(self.mean)
         variance = math.log1p(self.spread**2)
         return max(1, round(self.mean * math.exp(random.gauss(0, math.sqrt(variance)) - variance / 2)))
 
@@ -112,7 +112,7 @@ def _said(found: Any) -> str:
     match found["type"]:
         case "extra_forbidden":
             name, known = str(found["loc"][-1]), _known(found["loc"])
-            near = get_close_matches(name, known, 1)
+            near = get_close_matches(name, known, 1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
             return f"there is no such key; {hint}"
         case "missing":

@@ -12,7 +12,6 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from pipeline.local import tokens
 from pipeline.local.cache import Cache, Cached
 from pipeline.local.errors import ApiError
 from pipeline.local.faults import Effect, Moment, Page, Refused, Reset, Rule, Slow, drawn
@@ -89,7 +88,7 @@ class Stage:
         rule = self._rule(question, number, attempt, int.from_bytes(chances[:8], "big") / 2**64, now)
         cached, estimated = Cached(), 0
         if not (rule and isinstance(rule.effect, Refused) and rule.effect.door):
-            total = tokens.in_question(question)
+            total = question.tokens
             cached = self._cache.look(question.prefixes, card.rules.cached_from, total, now)
             estimated = total - cached.read
             if (exceeded := self._meter.admit(estimated, now)) is not None:

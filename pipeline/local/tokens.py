@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.local.question import Question, Shaped
+from collections.abc import Sequence
+
+from pipeline.local.question import Form, Shaped, Turn
 
 BYTES_PER_TOKEN = 4
 MEDIUM_TOKENS = 1_500
@@ -17,11 +19,11 @@ def in_text(text: str) -> int:
     return in_bytes(len(text.encode("utf-8", "surrogatepass")))
 
 
-def in_question(question: Question) -> int:
-    """Input tokens, read from the cache or not."""
-    texts = [question.system, question.tools, *(turn.text for turn in question.turns)]
-    texts += [call for turn in question.turns for call in turn.called]
-    if isinstance(question.form, Shaped):
-        texts.append(question.form.schema)
-    media = sum(len(turn.media) for turn in question.turns)
+def in_prompt(system: str, tools: str, turns: Sequence[Turn], form: Form) -> int:
+    """All that a model would read, from the cache or not."""
+    texts = [system, tools, *(turn.text for turn in turns)]
+    texts += [call for turn in turns for call in turn.called]
+    if isinstance(form, Shaped):
+        texts.append(form.schema)
+    media = sum(len(turn.media) for turn in turns)
     return sum(in_text(text) for text in texts) + MEDIUM_TOKENS * media
