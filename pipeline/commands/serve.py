@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.commands.prices import shipped_prices
-from pipeline.errors import ConfigInvalid, UsageError
+from pipeline.commands.rehearsal import read_script
+from pipeline.errors import UsageError
 from pipeline.local.limits import Limit, Limits
 from pipeline.local.model import REHEARSAL
-from pipeline.local.script import Latency, Script, parsed
+from pipeline.local.script import Latency, Script
 from pipeline.local.server import run
 from pipeline.records import Usage
 
@@ -69,7 +70,7 @@ def serve(options: Options) -> None:
 
 def script(options: Options) -> Script:
     """The file of faults, with what the command line says on top. Raises ConfigInvalid and UsageError."""
-    read = Script() if options.faults is None else _read(options.faults)
+    read = Script() if options.faults is None else read_script(options.faults, "--faults")
     limits = Limits(
         _limit("rpm", options.rpm, "burst", options.burst, read.limits.requests),
         _limit("itpm", options.itpm, "itpm-burst", options.itpm_burst, read.limits.input_tokens),
@@ -94,12 +95,3 @@ def _limit(name: str, rate: int | None, burst_name: str, burst: int | None, read
             raise UsageError(f"--{burst_name} says nothing without --{name}", todo=f"add --{name}: so many a minute")
         return None
     return Limit(rate, burst if burst is not None else read.burst if read else None)
-
-
-def _read(path: Path) -> Script:
-    try:
-        return parsed(path.read_text("utf-8-sig"), str(path))
-    except OSError as error:
-        raise ConfigInvalid(f"--faults: {path} cannot be read: {error.strerror}", todo="mend the path") from error
-    except UnicodeDecodeError as error:
-        raise ConfigInvalid(f"--faults: {path} is not UTF-8 (byte {error.start})", todo="save it as UTF-8") from error

@@ -22,8 +22,9 @@ from pipeline.call.form import Form, form
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
-from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.prices import shipped_prices
+from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
@@ -81,6 +82,7 @@ def read_job(config: Path, overrides: Sequence[str]) -> Job:
 def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> Loaded:
     """Everything but the calls. ConfigInvalid or InputUnreadable says what is wrong."""
     job = read_job(config, overrides)
+    _check_rehearsal(job)
     schema = load(_text(Path(job.schema), "schema"), job.schema)
     system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
     templates = compiled(system, _template(job.prompt.user, "prompt.user"))
@@ -174,7 +176,7 @@ def connection(job: Job, url: str, connections: int, environment: Mapping[str, s
     """
     here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
     keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
-    with running(job.model.name) if url == LOCAL else nullcontext(url) as base_url:
+    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
 
         def client() -> Transport:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
@@ -219,6 +221,18 @@ def described(made: Loaded) -> dict[str, JSON]:
         "input": [str(file) for file in made.source.files],
         "version": __version__,
     }
+
+
+def _check_rehearsal(job: Job) -> None:
+    """The embedded server would tell the same, but only once the run has begun."""
+    if job.call.rehearsal is None:
+        return
+    if job.call.base_url != LOCAL or served(job.model.name) != REHEARSAL:
+        raise ConfigInvalid(
+            "call.rehearsal needs call.base_url: local and a model that is rehearsed",
+            todo="leave call.rehearsal out, or set call.base_url=local and the model that the job is meant for",
+        )
+    read_script(Path(job.call.rehearsal), "call.rehearsal")
 
 
 def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:

@@ -23,8 +23,6 @@ from pipeline.local.reply import Began, Ended, Part
 from pipeline.local.script import Script
 from pipeline.records import Usage
 
-SEED_BYTES = 16
-
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -61,7 +59,7 @@ class Stage:
         self, script: Script, *, seed: int, price: Price, clock: Callable[[], float], wall: Callable[[], datetime]
     ) -> None:
         self._script = script
-        self._seed = seed.to_bytes(SEED_BYTES, "big", signed=True)
+        self._seed = blake2b(str(seed).encode()).digest()
         self._price = price
         self._clock = clock
         self._wall = wall
