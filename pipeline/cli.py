@@ -159,19 +159,52 @@ def serve(
         "smollm2-135m"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8787,
-    latency: Annotated[str, typer.Option(metavar="TIME", help="Added to every reply: `800ms`, `2s`.")] = "0s",
-    seed: Annotated[int, typer.Option(help="Of the rehearsal's answers.")] = 0,
+    latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before every reply: `800ms`, `2s`. Spread out: see --faults.")
+    ] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    burst: Annotated[
+        int | None, typer.Option(min=1, help="Requests at once, while the limit is rested. [a minute's worth]")
+    ] = (None),
+    itpm: Annotated[int | None, typer.Option(min=1, help="Input tokens a minute; what the prompt cache gives is free.")] = None,
+    itpm_burst: Annotated[int | None, typer.Option(min=1, help="Input tokens at once. [a minute's worth]")] = None,
+    otpm: Annotated[int | None, typer.Option(min=1, help="Output tokens a minute.")] = None,
+    otpm_burst: Annotated[int | None, typer.Option(min=1, help="Output tokens at once. [a minute's worth]")] = None,
+    faults: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML: what goes wrong and how often; sizes, latency, limits.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of answers and faults. [0]")] = None,
     slots: Annotated[int | None, typer.Option(min=1, help="Requests the small model works on at once.")] = None,
     until_eof: Annotated[bool, typer.Option("--until-eof", help="Stop when standard input ends.", hidden=True)] = False,
 ) -> None:
     """A local server that speaks the Anthropic Messages API, so that everything runs without a key and offline.
 
-    It listens on 127.0.0.1 only. Try: `pipeline serve --model rehearsal --latency 800ms`
+    It listens on 127.0.0.1 only. `/stats` tells what it answered and what that would have cost. Limits, sizes and faults
+    are for `rehearsal` (docs/rehearsal.md).
+
+    Try: `pipeline serve --model rehearsal --latency 800ms --rpm 1000`
     """
-    latency_s = _seconds(latency)
+    latency_s = None if latency is None else _seconds(latency)
+    from pipeline.commands.serve import Options
     from pipeline.commands.serve import serve as forever
 
-    forever(model, port, latency_s, seed, slots, until_eof)
+    forever(
+        Options(
+            model=model,
+            port=port,
+            latency_s=latency_s,
+            seed=seed,
+            slots=slots,
+            faults=faults,
+            rpm=rpm,
+            burst=burst,
+            itpm=itpm,
+            itpm_burst=itpm_burst,
+            otpm=otpm,
+            otpm_burst=otpm_burst,
+            until_eof=until_eof,
+        )
+    )
 
 
 def _agreed(text: str) -> bool:
@@ -212,14 +245,12 @@ def _one_of(option: str, word: str | None, known: tuple[str, ...]) -> str | None
 
 
 def _seconds(text: str) -> float:
-    for unit, seconds in (("ms", 0.001), ("s", 1.0), ("m", 60.0)):
-        number = text.removesuffix(unit)
-        if number != text:
-            try:
-                return float(number) * seconds
-            except ValueError:
-                break
-    raise typer.BadParameter(f"{text!r} is no time; write 800ms, 2s or 1m", param_hint="--latency")
+    from pipeline.local.script import seconds
+
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--latency") from None
 
 
 def main() -> NoReturn:

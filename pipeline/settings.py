@@ -108,6 +108,8 @@ class Call:
     mode: Literal["online"] = "online"
     base_url: Endpoint | None = None
     """None: ANTHROPIC_BASE_URL or the API; `local`: the embedded server is started for the run."""
+    rehearsal: Text | None = None
+    """A YAML file that tells the embedded rehearsal its speed, limits and faults."""
     concurrency: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     timeout_s: Annotated[float, Gt(0)] = 120.0
     attempts: Annotated[int, Ge(1)] = 6

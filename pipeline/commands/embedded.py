@@ -21,14 +21,17 @@ def served(model: str) -> str:
 
 
 @contextmanager
-def running(model: str) -> Iterator[str]:
+def running(model: str, faults: str | None = None) -> Iterator[str]:
     """Starts `pipeline serve` on a free loopback port and gives its base URL; stops it at the end.
+
+    `faults` is the path of the file that tells a rehearsal how to go.
 
     It runs in a session of its own, so that ctrl-C on a terminal reaches only the run, which still needs it while it drains;
     and it ends with its standard input, so that it never outlives a run that was killed. Raises ConfigInvalid with what it
     said if it does not start.
     """
     command = [sys.executable, "-m", "pipeline", "serve", "--model", served(model), "--port", "0", "--until-eof"]
+    command += [] if faults is None else ["--faults", faults]
     with tempfile.TemporaryFile() as said:
         server = subprocess.Popen(  # noqa: S603 our own interpreter and our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True

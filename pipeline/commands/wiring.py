@@ -13,12 +13,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from importlib import resources
 from pathlib import Path
 from urllib.parse import urlsplit
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline import __version__
 from pipeline.call.caller import Transport
@@ -26,9 +22,11 @@ from pipeline.call.form import Form, form
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
-from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text as _text
+from pipeline.commands.prices import shipped_prices
+from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
@@ -86,6 +84,7 @@ def read_job(config: Path, overrides: Sequence[str]) -> Job:
 def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> Loaded:
     """Everything but the calls. ConfigInvalid or InputUnreadable says what is wrong."""
     job = read_job(config, overrides)
+    _check_rehearsal(job)
     schema = schema_in(Path(job.schema))
     system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
     templates = compiled(system, _template(job.prompt.user, "prompt.user"))
@@ -150,17 +149,6 @@ def price(made: Loaded) -> Callable[[Reply], float | None]:
     return lambda reply: made.prices.cost_usd(name, reply.usage, tier=reply.tier, geo=reply.geo)
 
 
-def shipped_prices() -> Prices:
-    """configs/prices.yaml of the checkout, or the copy inside an installed package."""
-    beside = Path(__file__).parents[2] / "configs" / "prices.yaml"
-    text = beside.read_text("utf-8") if beside.is_file() else resources.files("pipeline").joinpath("prices.yaml").read_text()
-    try:
-        read = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ConfigInvalid(f"{beside} is no YAML: {error}") from error
-    return Prices.parse(read, str(beside))
-
-
 def endpoint(job: Job, environment: Mapping[str, str]) -> str:
     """Where requests go: `local`, or a URL. ConfigInvalid where ANTHROPIC_BASE_URL is none that is taken."""
     if job.call.base_url is not None:
@@ -190,7 +178,7 @@ def connection(job: Job, url: str, connections: int, environment: Mapping[str, s
     """
     here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
     keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
-    with running(job.model.name) if url == LOCAL else nullcontext(url) as base_url:
+    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
 
         def client() -> Transport:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
@@ -235,6 +223,18 @@ def described(made: Loaded) -> dict[str, JSON]:
         "input": [str(file) for file in made.source.files],
         "version": __version__,
     }
+
+
+def _check_rehearsal(job: Job) -> None:
+    """The embedded server would tell the same, but only once the run has begun."""
+    if job.call.rehearsal is None:
+        return
+    if job.call.base_url != LOCAL or served(job.model.name) != REHEARSAL:
+        raise ConfigInvalid(
+            "call.rehearsal needs call.base_url: local and a model that is rehearsed",
+            todo="leave call.rehearsal out, or set call.base_url=local and the model that the job is meant for",
+        )
+    read_script(Path(job.call.rehearsal), "call.rehearsal")
 
 
 def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+import math
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import orjson
 from starlette.applications import Starlette
@@ -18,10 +18,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from pipeline.local import cards, messages, reply
+from pipeline.local.broken import Connections, Cut
 from pipeline.local.errors import ApiError
+from pipeline.local.faults import BrokenOff, Halved, Hung, Lacking, Page, Refused, Reset
 from pipeline.local.gate import Gate, error_response
+from pipeline.local.ledger import LEFT, NO_STATUS
 from pipeline.local.model import Model
 from pipeline.local.question import Question
+from pipeline.local.reply import Began, Ended, Part
+from pipeline.local.spoil import spoiled
+from pipeline.local.stage import Scene, Stage
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """docs: api/errors, request size limits (2026-10-08)."""
@@ -30,20 +36,21 @@ DISCARDED_BYTES = 256 * 1024 * 1024
 T = TypeVar("T")
 GONE = 499
 """What nginx calls a client that has left; nobody reads it."""
+JSON, EVENTS, HTML = "application/json", "text/event-stream", "text/html; charset=utf-8"
+UNCACHED = {"cache-control": "no-cache"}
+PAGE = b"<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>A page, and no JSON</h1></body></html>\n"
 
 
-def app(model: Model, *, latency_s: float) -> ASGIApp:
-    """The server's ASGI application. Each reply waits `latency_s` first.
-
-    Trouble at will can be made around it at two places: a Model that wraps `model` (errors, refusals, slow streams) and
-    an ASGI application that wraps this one (connections that break).
-    """
-    api = Api(model, latency_s)
+def app(model: Model, stage: Stage, connections: Connections) -> ASGIApp:
+    """The server's ASGI application. `connections` are those it is served on, for faults that break them."""
+    api = Api(model, stage, connections)
     routes = [
         Route("/v1/messages", api.create, methods=["POST"]),
         Route("/v1/messages/count_tokens", api.count, methods=["POST"]),
         Route("/v1/models", api.list_models, methods=["GET"]),
         Route("/v1/models/{name:path}", api.retrieve_model, methods=["GET"]),
+        Route("/stats", api.stats, methods=["GET"]),
+        Route("/reset", api.reset, methods=["POST"]),
     ]
     handlers: dict[Any, Any] = {
         ApiError: _answer_api_error,
@@ -56,65 +63,215 @@ def app(model: Model, *, latency_s: float) -> ASGIApp:
 
 def new_id(kind: str) -> str:
     """An id in the style of the API: `msg_01…`, `req_01…`, `toolu_01…`."""
-    return f"{kind}_01{uuid4().hex[:22]}"
+    return f"{kind}_01{token_hex(11)}"
 
 
 class Api:
     """The handlers of the routes."""
 
-    def __init__(self, model: Model, latency_s: float) -> None:
+    def __init__(self, model: Model, stage: Stage, connections: Connections) -> None:
         self._model = model
-        self._latency_s = latency_s
+        self._stage = stage
+        self._connections = connections
 
     async def create(self, request: Request) -> Response:
-        question = messages.question(await _body(request), request.headers.get("anthropic-version"))
-        heading = reply.Heading(new_id("msg"), new_id("toolu"), self._model.card(question.model).name, question.form)
-        if self._latency_s:
-            await asyncio.sleep(self._latency_s)
-        headers = reply.rate_limit_headers(datetime.now(UTC))
-        if question.stream:
-            return await self._streamed(request, question, heading, headers)
-        parts = await _unless_left(request, self._parts(question))
-        return _json(reply.message(heading, parts), headers) if parts is not None else Response(status_code=GONE)
+        number, ledger = self._stage.arrives(), self._stage.ledger
+        status = "500"
+        try:
+            response = await self._answer(request, number)
+            status = response.why if isinstance(response, Nothing) else str(response.status_code)
+        except ApiError as error:
+            status = str(error.status)
+            raise
+        except (ClientDisconnect, asyncio.CancelledError):
+            status = LEFT
+            raise
+        else:
+            return response
+        finally:
+            ledger.ends(status)
 
     async def count(self, request: Request) -> Response:
+        self._stage.ledger.counts += 1
         question = messages.counted(await _body(request), request.headers.get("anthropic-version"))
         return _json({"input_tokens": await self._model.count(question)})
 
-    async def list_models(self, _: Request) -> Response:
-        own = cards.model(self._model.card(self._model.name))
-        return _json({"data": [own], "has_more": False, "first_id": own["id"], "last_id": own["id"]})
+    async def list_models(self, request: Request) -> Response:
+        return _json(cards.page(self._model.cards(), dict(request.query_params.multi_items())))
 
     async def retrieve_model(self, request: Request) -> Response:
         return _json(cards.model(self._model.card(request.path_params["name"])))
 
-    async def _parts(self, question: Question) -> list[reply.Part]:
-        async with aclosing(self._model.reply(question)) as parts:
-            return [part async for part in parts]
+    async def stats(self, _: Request) -> Response:
+        return _json({"model": self._model.name, **self._stage.figures()})
 
-    async def _streamed(
-        self, request: Request, question: Question, heading: reply.Heading, headers: dict[str, str]
-    ) -> Response:
-        """The first part is awaited before the status is sent, so that a refusal is a status and no event."""
-        parts = self._model.reply(question)
-        first = await anext(parts)
-        events = _events(first, parts, heading, request.state.request_id)
-        return StreamingResponse(events, headers={**headers, "cache-control": "no-cache"}, media_type="text/event-stream")
+    async def reset(self, _: Request) -> Response:
+        self._stage.reset()
+        return _json({"reset": True})
 
+    # -- one message ---------------------------------------------------------------------------------------------------
 
-async def _events(
-    first: reply.Part, parts: AsyncGenerator[reply.Part], heading: reply.Heading, request_id: str
-) -> AsyncGenerator[bytes]:
-    events = reply.Events(heading)
-    async with aclosing(parts):
+    async def _answer(self, request: Request, number: int) -> Response:
+        raw = await _body(request)
+        question = messages.question(raw, request.headers.get("anthropic-version"))
+        card = self._model.card(question.model)
+        scene = self._stage.enters(raw, question, card, number)
+        heading = reply.Heading(new_id("msg"), new_id("toolu"), card.name, question.form, question.geo or "global")
+        if scene.rule is None and question.stream and self._model.computes:
+            return await self._streamed(request, scene, question, heading)
         try:
-            for event in events.of(first):
-                yield event
-            async for part in parts:
-                for event in events.of(part):
+            parts = await self._parts(request, question)
+        except BaseException:
+            self._stage.fails(scene)
+            raise
+        if parts is None:
+            self._stage.fails(scene)
+            return Nothing(LEFT)
+        if scene.rule is not None:
+            parts = spoiled(parts, scene.rule.effect, scene.rule.category, scene.random)
+        return await self._played(request, scene, question, heading, [_divided(part, scene) for part in parts])
+
+    async def _parts(self, request: Request, question: Question) -> list[Part] | None:
+        """The whole reply; None where the client left before it was made."""
+
+        async def made() -> list[Part]:
+            async with aclosing(self._model.reply(question)) as parts:
+                return [part async for part in parts]
+
+        return await (_unless_left(request, made()) if self._model.computes else made())
+
+    async def _played(
+        self, request: Request, scene: Scene, question: Question, heading: reply.Heading, parts: list[Part]
+    ) -> Response:
+        """The reply, or what becomes of it, when its time has come. The books are closed before a byte is sent."""
+        stays = await _waits(request, scene.wait_s)
+        unread = not stays or isinstance(scene.effect, Refused | Page | Reset | Hung)
+        if unread and scene.rule and not scene.rule.billed:
+            self._stage.fails(scene)
+        else:
+            self._stage.begins(scene)
+            self._stage.ends(scene, parts, unread=unread)
+        if not stays:
+            return Nothing(LEFT)
+        match scene.effect:
+            case Refused() | Page() as trouble:
+                return self._trouble(scene, trouble, question)
+            case Reset():
+                self._connections.reset((request.client.host, request.client.port) if request.client else ("", 0))
+                await _left(request)
+                return Nothing(NO_STATUS)
+            case Hung():
+                await _left(request)
+                return Nothing(NO_STATUS)
+        headers = self._stage.headers()
+        if question.stream:
+            return self._events(scene, heading, parts, headers, request.state.request_id)
+        return self._whole(scene, heading, parts, headers)
+
+    def _trouble(self, scene: Scene, trouble: Refused | Page, question: Question) -> Response:
+        if isinstance(trouble, Page):
+            return Response(PAGE % trouble.status, trouble.status, media_type=HTML)
+        headers = {}
+        if trouble.retry_after and scene.rule is not None:
+            headers["retry-after"] = str(max(1, math.ceil(scene.rule.retry_after_s)))
+        if not trouble.door:
+            headers |= self._stage.headers()
+        message = question.model.join(trouble.message.split("{model}"))
+        raise ApiError(trouble.status, message, code=trouble.code, headers=headers)
+
+    def _whole(self, scene: Scene, heading: reply.Heading, parts: list[Part], headers: dict[str, str]) -> Response:
+        message = reply.message(heading, parts)
+        if scene.effect == Lacking("usage"):
+            del message["usage"]
+        body = orjson.dumps(message)
+        match scene.effect:
+            case Halved(clean=True):
+                body = body[: len(body) // 2]
+            case Halved():
+                return Cut(body[: len(body) // 2], len(body), self._connections, headers, JSON)
+        return Response(body, headers=headers, media_type=JSON)
+
+    def _events(
+        self, scene: Scene, heading: reply.Heading, parts: list[Part], headers: dict[str, str], request_id: str
+    ) -> Response:
+        stream = reply.Events(heading)
+        events = [event for part in parts for event in stream.of(part)]
+        half = events[: max(1, len(events) // 2)]
+        headers = {**headers, **UNCACHED}
+        match scene.effect:
+            case Halved(clean=True):
+                events = half
+            case Halved():
+                return Cut(b"".join(half) + b"event: content_bl", None, self._connections, headers, EVENTS)
+            case BrokenOff():
+                events = [*half, reply.error_event("overloaded_error", "Overloaded", request_id)]
+        return StreamingResponse(_each(events), headers=headers, media_type=EVENTS)
+
+    async def _streamed(self, request: Request, scene: Scene, question: Question, heading: reply.Heading) -> Response:
+        """As it is computed. The first part is awaited before the status is sent, so that a refusal is a status."""
+        parts = self._model.reply(question)
+        try:
+            if not await _waits(request, scene.wait_s):
+                self._stage.fails(scene)
+                return Nothing(LEFT)
+            first = await anext(parts)
+        except BaseException:
+            self._stage.fails(scene)
+            raise
+        self._stage.begins(scene)
+        events = self._computed(first, parts, scene, heading, request.state.request_id)
+        return StreamingResponse(events, headers={**self._stage.headers(), **UNCACHED}, media_type=EVENTS)
+
+    async def _computed(
+        self, first: Part, parts: AsyncGenerator[Part], scene: Scene, heading: reply.Heading, request_id: str
+    ) -> AsyncGenerator[bytes]:
+        events = reply.Events(heading)
+        said = [_divided(first, scene)]
+        async with aclosing(parts):
+            try:
+                for event in events.of(said[0]):
                     yield event
-        except ApiError as error:
-            yield reply.error_event(error.type, error.message, request_id)
+                async for part in parts:
+                    said.append(part)
+                    for event in events.of(part):
+                        yield event
+            except ApiError as error:
+                yield reply.error_event(error.type, error.message, request_id)
+            finally:
+                if isinstance(said[-1], Ended):
+                    self._stage.ends(scene, said, unread=False)
+                else:
+                    self._stage.fails(scene)
+
+
+class Nothing(Response):
+    """To a client who is gone, or is to hear nothing. What it sends reaches nobody."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(status_code=GONE)
+        self.why = why
+        """What the ledger calls it in place of a status."""
+
+
+def _divided(part: Part, scene: Scene) -> Part:
+    return Began(part.input_tokens, scene.cached) if isinstance(part, Began) else part
+
+
+async def _each(events: Sequence[bytes]) -> AsyncGenerator[bytes]:
+    for event in events:
+        yield event
+
+
+async def _waits(request: Request, wait_s: float) -> bool:
+    """False, at once, where the client hangs up before the time is over."""
+    if not wait_s:
+        return True
+    try:
+        async with asyncio.timeout(wait_s):
+            await _left(request)
+    except TimeoutError:
+        return True
+    return False
 
 
 async def _unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
@@ -150,7 +307,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _json(content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+    return Response(orjson.dumps(content), headers=headers, media_type=JSON)
 
 
 async def _answer_api_error(request: Request, error: ApiError) -> Response:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.local.claude import ALL_EFFORTS
+from pipeline.local.errors import invalid
 from pipeline.local.model import Card
 
+USUAL_PAGE = 20
+MAX_PAGE = 1_000
 THINKING_TYPES = ("adaptive", "between_tools", "disabled", "enabled")
 
 
@@ -20,9 +24,9 @@ def model(card: Card) -> dict[str, Any]:
         "display_name": card.display_name,
         "created_at": rules.created_at,
         "line": rules.line,
-        "lifecycle": "active",
-        "deprecated_at": None,
-        "retires_at": None,
+        "lifecycle": "deprecated" if rules.retires_at else "active",
+        "deprecated_at": rules.deprecated_at,
+        "retires_at": rules.retires_at,
         "max_input_tokens": rules.max_input_tokens,
         "max_tokens": rules.max_tokens,
         "capabilities": {
@@ -48,6 +52,43 @@ def model(card: Card) -> dict[str, Any]:
             },
         },
     }
+
+
+def page(all_cards: Sequence[Card], query: Mapping[str, str]) -> dict[str, Any]:
+    """GET /v1/models: one page of the models. `query` may hold `limit`, `after_id`, `before_id` and `lifecycle`.
+
+    Raises ApiError 400 where it holds something that makes no sense.
+    """
+    limit = _limit(query.get("limit", str(USUAL_PAGE)))
+    wanted = query.get("lifecycle") or query.get("lifecycle[]")
+    told = [each for each in map(model, all_cards) if wanted is None or each["lifecycle"] in wanted.split(",")]
+    ids = [each["id"] for each in told]
+    start, end = 0, len(told)
+    if (after := query.get("after_id")) is not None:
+        start = _index(ids, after, "after_id") + 1
+    if (before := query.get("before_id")) is not None:
+        end = _index(ids, before, "before_id")
+        start = max(start, end - limit)
+    data = told[start : min(end, start + limit)]
+    more = start > 0 if before is not None else start + limit < end
+    return {
+        "data": data,
+        "has_more": more,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+    }
+
+
+def _limit(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
+        raise invalid(f"limit: Input should be a whole number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def _index(ids: Sequence[str], name: str, field: str) -> int:
+    if name not in ids:
+        raise invalid(f"{field}: no model has the id {name!r}")
+    return ids.index(name)
 
 
 def _supported(is_so: bool) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class Rules:
     """Whether API version 2023-06-01 still lets one set temperature and the like."""
     max_input_tokens: int = 1_000_000
     max_tokens: int = 128_000
+    cached_from: int | None = 1_024
+    """The shortest prefix, in tokens, that the prompt cache keeps (prompt-caching, 2026-10-08); None: it keeps none."""
+    deprecated_at: str | None = None
+    retires_at: str | None = None
+    """Set where the model is deprecated (model-deprecations, 2026-10-08)."""
     line: str | None = None
     created_at: str = "1970-01-01T00:00:00Z"
     """The Models API gives the epoch where the date is unknown."""
@@ -49,6 +54,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             default_effort="medium",
             quiet_to_high=True,
             system_turns=True,
+            cached_from=512,
             line="haiku",
             created_at="2026-10-07T00:00:00Z",
         ),
@@ -59,6 +65,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             forced_tools=False,
             quiet_to_high=True,
             system_turns=True,
+            cached_from=512,
             line="sonnet",
             created_at="2026-09-28T00:00:00Z",
         ),
@@ -69,6 +76,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             default_effort="medium",
             forced_tools=False,
             system_turns=True,
+            cached_from=512,
             line="opus",
             created_at="2026-09-22T00:00:00Z",
         ),
@@ -78,6 +86,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             thinking=("adaptive",),
             forced_tools=False,
             system_turns=True,
+            cached_from=512,
             line="fable",
             created_at="2026-11-09T00:00:00Z",
         ),
@@ -87,16 +96,20 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             thinking=("adaptive",),
             forced_tools=False,
             system_turns=True,
+            cached_from=512,
             line="fable",
             created_at="2026-09-01T00:00:00Z",
         ),
-        "claude-fable-5": Rules("Claude Fable 5", thinks=True, thinking=("adaptive",), system_turns=True, line="fable"),
+        "claude-fable-5": Rules(
+            "Claude Fable 5", thinks=True, thinking=("adaptive",), system_turns=True, cached_from=512, line="fable"
+        ),
         "claude-opus-5": Rules(
             "Claude Opus 5",
             thinks=True,
             thinking=("adaptive", "disabled"),
             quiet_to_high=True,
             system_turns=True,
+            cached_from=512,
             line="opus",
             created_at="2026-07-24T00:00:00Z",
         ),
@@ -104,13 +117,16 @@ RULES: Mapping[str, Rules] = MappingProxyType(
         "claude-opus-4-8": Rules(
             "Claude Opus 4.8", thinks=False, thinking=("adaptive", "disabled"), system_turns=True, line="opus"
         ),
-        "claude-opus-4-7": Rules("Claude Opus 4.7", thinks=False, thinking=("adaptive", "disabled"), line="opus"),
+        "claude-opus-4-7": Rules(
+            "Claude Opus 4.7", thinks=False, thinking=("adaptive", "disabled"), cached_from=2_048, line="opus"
+        ),
         "claude-opus-4-6": Rules(
             "Claude Opus 4.6",
             thinks=False,
             thinking=("adaptive", "enabled", "disabled"),
             efforts=NO_XHIGH,
             sampling=True,
+            cached_from=4_096,
             line="opus",
         ),
         "claude-sonnet-4-6": Rules(
@@ -130,6 +146,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             sampling=True,
             max_input_tokens=200_000,
             max_tokens=64_000,
+            cached_from=4_096,
             line="opus",
         ),
         "claude-sonnet-4-5": Rules(
@@ -141,6 +158,8 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             sampling=True,
             max_input_tokens=200_000,
             max_tokens=64_000,
+            cached_from=1_024,
+            retires_at="2026-11-30T00:00:00Z",
             line="sonnet",
         ),
         "claude-haiku-4-5": Rules(
@@ -152,6 +171,7 @@ RULES: Mapping[str, Rules] = MappingProxyType(
             sampling=True,
             max_input_tokens=200_000,
             max_tokens=64_000,
+            cached_from=4_096,
             line="haiku",
         ),
     }
@@ -168,6 +188,11 @@ DATED: Mapping[str, str] = MappingProxyType(
 
 HAIKU_ONLY_SAMPLING = {"temperature": 1.0, "top_p": 0.99}
 """What models from 4.7 on tolerate under 2023-06-01: their own defaults (Haiku 5.5 migration guide, 2026-10-10)."""
+
+
+def names() -> list[str]:
+    """Those that the Models API lists, newest first."""
+    return list(RULES)
 
 
 def rules(name: str) -> Rules | None:

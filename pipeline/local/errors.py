@@ -13,6 +13,8 @@ TYPES: Mapping[int, str] = MappingProxyType(
         403: "permission_error",
         404: "not_found_error",
         405: "invalid_request_error",
+        408: "timeout_error",
+        409: "conflict_error",
         413: "request_too_large",
         429: "rate_limit_error",
         500: "api_error",
@@ -26,10 +28,12 @@ TYPES: Mapping[int, str] = MappingProxyType(
 class ApiError(Exception):
     """A request that gets no message. Its type follows from its status."""
 
-    def __init__(self, status: int, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.code = code
+        """`error.details.error_code`, where there is one."""
         self.headers = dict(headers or {})
 
     @property

@@ -17,6 +17,8 @@ from pipeline.local import reply
 from pipeline.local.errors import ApiError
 
 LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "[::1]"))
+UNKEYED = frozenset(("/stats",))
+"""Figures only, for a person with curl. A web page cannot read them: no CORS header allows it."""
 
 
 class Gate:
@@ -43,19 +45,21 @@ class Gate:
                 message["headers"] = [*message["headers"], *identity]
             await send(message)
 
-        refusal = refused(Headers(scope=scope))
+        refusal = refused(Headers(scope=scope), keyed=scope["path"] not in UNKEYED)
         if refusal:
             await error_response(refusal, request_id)(scope, receive, send_with_identity)
         else:
             await self._app(scope, receive, send_with_identity)
 
 
-def refused(headers: Headers) -> ApiError | None:
-    """Why a request with these headers may not come in; None where it may."""
+def refused(headers: Headers, *, keyed: bool) -> ApiError | None:
+    """Why a request with these headers may not come in; None where it may. `keyed`: it needs a key."""
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
     if name.lower() not in LOOPBACK_NAMES:
         return ApiError(403, f"host {name!r} is not loopback: this server answers to {', '.join(sorted(LOOPBACK_NAMES))}")
+    if not keyed:
+        return None
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if headers.get("x-api-key", "").strip() or (scheme.lower() == "bearer" and token.strip()):
         return None
@@ -65,7 +69,7 @@ def refused(headers: Headers) -> ApiError | None:
 
 def error_response(error: ApiError, request_id: str) -> Response:
     return Response(
-        orjson.dumps(reply.error(error.type, error.message, request_id)),
+        orjson.dumps(reply.error(error.type, error.message, request_id, error.code)),
         error.status,
         error.headers,
         "application/json",

@@ -6,14 +6,16 @@ Here stand the rules that span fields (docs: Messages API reference, errors, str
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
+from pydantic import BaseModel
+
 from pipeline.local import body as shapes
-from pipeline.local import structured
+from pipeline.local import content, structured, tokens
 from pipeline.local.errors import invalid
-from pipeline.local.question import Called, Form, Medium, Prose, Question, Sampling, Shaped, Turn
+from pipeline.local.prefix import prefixes
+from pipeline.local.question import Called, Form, Prose, Question, Sampling, Shaped, Turn
 from pipeline.local.validity import validator
 
 PRESENT_VERSION = "2026-10-21"
@@ -51,16 +53,19 @@ def _question(body: shapes.CountBody) -> Question:
     _check_schemas(body)
     if (found := sum(1 for _ in _breakpoints(body))) > MAX_BREAKPOINTS:
         raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
+    _check_lives(body)
     turns, system_turns = _turns(body.messages)
-    system = [_text(body.system), *system_turns]
+    system = "\n".join(text for text in (content.text(body.system), *system_turns) if text)
+    form = _form(body, after_results=turns[-1].results)
+    tools = content.json_text([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else ""
     config, thinking = body.output_config, body.thinking
     full = body if isinstance(body, shapes.MessageBody) else None
     old = body if isinstance(body, shapes.OldMessageBody) else None
     return Question(
         model=body.model,
-        system="\n".join(text for text in system if text),
+        system=system,
         turns=turns,
-        form=_form(body, after_results=turns[-1].results),
+        form=form,
         max_tokens=full.max_tokens if full else 0,
         stop_sequences=tuple(full.stop_sequences or ()) if full else (),
         stream=full.stream if full else False,
@@ -69,8 +74,11 @@ def _question(body: shapes.CountBody) -> Question:
         effort=config.effort if config else None,
         forced=isinstance(body.tool_choice, shapes.AnyChoice | shapes.ToolChoice),
         system_turns=bool(system_turns),
-        tools=_json([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else "",
+        tools=tools,
         sampling=Sampling(old.temperature, old.top_p, old.top_k) if old else Sampling(),
+        tokens=tokens.in_prompt(system, tools, turns, form),
+        prefixes=prefixes(body),
+        geo=full.inference_geo if full else None,
     )
 
 
@@ -83,22 +91,14 @@ def _form(body: shapes.CountBody, *, after_results: bool) -> Form:
     offered = {tool.name: tool for tool in body.tools}
     if isinstance(choice, shapes.ToolChoice):
         tool = offered[choice.name]
-        return Called(tool.name, _json(tool.input_schema))
+        return Called(tool.name, content.json_text(tool.input_schema))
     free_to_answer = choice is None or isinstance(choice, shapes.AutoChoice)
     if offered and not isinstance(choice, shapes.NoChoice) and not (free_to_answer and after_results):
         tool = body.tools[0]
-        return Called(tool.name, _json(tool.input_schema))
+        return Called(tool.name, content.json_text(tool.input_schema))
     if body.output_config and body.output_config.format:
-        return Shaped(_json(body.output_config.format.schema_))
+        return Shaped(content.json_text(body.output_config.format.schema_))
     return Prose()
-
-
-def _json(value: object) -> str:
-    """Not by orjson, which stops at 64 bits: a schema may hold any number."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        raise invalid("The request body is not valid JSON: NaN and Infinity are no numbers of JSON") from None
 
 
 # -- turns ---------------------------------------------------------------------------------------------------------
@@ -110,9 +110,9 @@ def _turns(messages: Sequence[shapes.Message]) -> tuple[tuple[Turn, ...], tuple[
     system: list[str] = []
     for index, message in enumerate(messages):
         if isinstance(message, shapes.SystemMessage):
-            system.append(_text(message.content))
+            system.append(content.text(message.content))
             continue
-        turn = _turn(message.role, _blocks(message.content), f"messages.{index}.content")
+        turn = _turn(message.role, content.blocks(message.content), f"messages.{index}.content")
         if turns and turns[-1].role == turn.role:
             turn = _joined(turns.pop(), turn)
         turns.append(turn)
@@ -133,51 +133,14 @@ def _joined(first: Turn, second: Turn) -> Turn:
     )
 
 
-def _turn(role: Literal["user", "assistant"], blocks: Sequence[object], path: str) -> Turn:
+def _turn(role: Literal["user", "assistant"], parts: Sequence[BaseModel], path: str) -> Turn:
     return Turn(
         role,
-        "\n".join(text for block in blocks for text in _texts(block)),
-        tuple(medium for index, block in enumerate(blocks) for medium in _media(block, f"{path}.{index}")),
-        tuple(_json(block.input) for block in blocks if isinstance(block, shapes.ToolUseBlock)),
-        any(isinstance(block, shapes.ToolResultBlock) for block in blocks),
+        "\n".join(text for block in parts for text in content.texts(block)),
+        tuple(medium for index, block in enumerate(parts) for medium in content.media(block, f"{path}.{index}")),
+        tuple(content.json_text(block.input) for block in parts if isinstance(block, shapes.ToolUseBlock)),
+        any(isinstance(block, shapes.ToolResultBlock) for block in parts),
     )
-
-
-def _blocks(content: str | Sequence[object]) -> Sequence[object]:
-    return [shapes.TextBlock(type="text", text=content)] if isinstance(content, str) else content
-
-
-def _text(content: str | Sequence[object]) -> str:
-    return "\n".join(text for block in _blocks(content) for text in _texts(block))
-
-
-def _texts(block: object) -> Iterator[str]:
-    match block:
-        case shapes.TextBlock():
-            yield block.text
-        case shapes.ToolResultBlock():
-            yield _text(block.content)
-        case shapes.SearchResultBlock():
-            yield block.title
-            yield from (part.text for part in block.content)
-        case shapes.DocumentBlock():
-            yield from (text for text in (block.title, block.context) if text)
-            if isinstance(block.source, shapes.PlainText):
-                yield block.source.data
-            elif isinstance(block.source, shapes.Content):
-                yield _text(block.source.content)
-
-
-def _media(block: object, path: str) -> Iterator[Medium]:
-    match block:
-        case shapes.ImageBlock():
-            source = block.source
-            yield Medium(f"{path}.image", source.url if isinstance(source, shapes.Url) else source.data)
-        case shapes.DocumentBlock(source=shapes.Base64Pdf(data=data) | shapes.Url(url=data)):
-            yield Medium(f"{path}.document", data)
-        case shapes.DocumentBlock(source=shapes.Content(content=inner)) | shapes.ToolResultBlock(content=inner):
-            for index, each in enumerate(_blocks(inner)):
-                yield from _media(each, f"{path}.{index}")
 
 
 # -- rules ---------------------------------------------------------------------------------------------------------
@@ -191,7 +154,7 @@ def _check_messages(messages: Sequence[shapes.Message]) -> None:
         last = index == len(messages) - 1
         if not message.content and not (last and message.role == "assistant"):
             raise invalid(f"messages.{index}: all messages must have non-empty content")
-        blocks = _blocks(message.content)
+        blocks = content.blocks(message.content)
         for block in blocks:
             if isinstance(block, shapes.TextBlock) and not block.text.strip() and message.role == "user":
                 raise invalid("messages: text content blocks must contain non-whitespace text")
@@ -222,7 +185,7 @@ def _check_tools(body: shapes.CountBody) -> None:
         if tool.input_schema.get("type") != "object":
             fault = "Input should be 'object'" if "type" in tool.input_schema else "Field required"
             raise invalid(f"{path}.type: {fault}")
-        if isinstance(judge := validator(_json(tool.input_schema)), str):
+        if isinstance(judge := validator(content.json_text(tool.input_schema)), str):
             raise invalid(f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12: {judge}")
 
 
@@ -234,9 +197,9 @@ def _check_schemas(body: shapes.CountBody) -> None:
     schemas = dict(strict)
     if body.output_config and body.output_config.format:
         schemas["output_config.format.schema"] = body.output_config.format.schema_
-        if any(_cites(block) for message in body.messages for block in _blocks(message.content)):
+        if any(_cites(block) for message in body.messages for block in content.blocks(message.content)):
             raise invalid("output_config.format: citations cannot be enabled together with a format")
-    verdicts = {path: structured.verdict(_json(schema)) for path, schema in schemas.items()}
+    verdicts = {path: structured.verdict(content.json_text(schema)) for path, schema in schemas.items()}
     for path, verdict in verdicts.items():
         if verdict.fault:
             raise invalid(f"{path}: {verdict.fault}")
@@ -249,9 +212,20 @@ def _cites(block: object) -> bool:
     return isinstance(cites, shapes.Citations) and cites.enabled
 
 
+def _check_lives(body: shapes.CountBody) -> None:
+    """Longer-lived entries come first. The mark of the whole body stands at its end."""
+    at_end = [body.cache_control] if body.cache_control else []
+    lives = [mark.ttl for mark in [*(mark for mark in _breakpoints(body) if mark is not body.cache_control), *at_end]]
+    if "5m" in lives and "1h" in lives[lives.index("5m") :]:
+        raise invalid(
+            "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. Note that "
+            "blocks are processed in the following order: `tools`, `system`, `messages`."
+        )
+
+
 def _breakpoints(body: shapes.CountBody) -> Iterator[shapes.CacheControl]:
-    system = _blocks(body.system)
-    blocks = [block for message in body.messages for block in _blocks(message.content)]
+    system = content.blocks(body.system)
+    blocks = [block for message in body.messages for block in content.blocks(message.content)]
     for holder in (body, *body.tools, *system, *blocks):
         mark = getattr(holder, "cache_control", None)
         if mark is not None:

@@ -12,6 +12,7 @@ from pipeline.errors import ConfigInvalid
 from pipeline.local.claude import Rules
 from pipeline.local.question import Question
 from pipeline.local.reply import Part
+from pipeline.local.script import Script
 
 REHEARSAL = "rehearsal"
 SMOLLM = "smollm2-135m"
@@ -37,6 +38,11 @@ class Card:
 class Model(Protocol):
     name: str
     """Its own name."""
+    computes: bool
+    """Whether a reply takes time, so that a client who hangs up meanwhile should end it."""
+
+    def cards(self) -> list[Card]:
+        """All that the Models API lists."""
 
     def card(self, requested: str) -> Card:
         """Who answers a request that names `requested`; its name is the one that replies carry. ApiError 404: nobody."""
@@ -52,8 +58,8 @@ class Model(Protocol):
         """Gives back threads and memory; replies under way break off."""
 
 
-def loaded(name: str, *, seed: int, slots: int | None) -> Model:
-    """The model, ready to answer. Takes seconds for one with weights.
+def loaded(name: str, *, seed: int, slots: int | None, script: Script) -> Model:
+    """The model, ready to answer. Takes seconds for one with weights. Of the script, sizes are for rehearsal.
 
     Raises ConfigInvalid where the name is unknown, or the extra or the weights are not installed.
     """
@@ -62,7 +68,7 @@ def loaded(name: str, *, seed: int, slots: int | None) -> Model:
         case "rehearsal":
             from pipeline.local.rehearsal import Rehearsal
 
-            return Rehearsal(seed)
+            return Rehearsal(seed, script.output, script.thinking)
         case "smollm2-135m":
             from pipeline.local.smollm import smollm
 

@@ -65,6 +65,18 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """The prompt up to the end of one of its blocks."""
+
+    digest: bytes
+    """Of all that is rendered up to there, model and settings included."""
+    tokens: int
+    """As rehearsal counts them."""
+    life_s: float | None
+    """How long what is written there is kept; None where there is no breakpoint."""
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     model: str
     """The name that the request gave."""
@@ -86,3 +98,9 @@ class Question:
     tools: str = ""
     """All tools offered, as JSON text; empty where there are none."""
     sampling: Sampling = field(default_factory=Sampling)
+    tokens: int = 0
+    """Of the whole input, as rehearsal counts them; for any other model an estimate."""
+    prefixes: tuple[Prefix, ...] = ()
+    """What the prompt cache could know of it, shortest first; empty where the request has no breakpoint."""
+    geo: str | None = None
+    """`inference_geo`, where the request names it."""

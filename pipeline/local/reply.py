@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import orjson
 
+from pipeline.local.cache import Cached
 from pipeline.local.question import Called, Form
 
 ORGANISATION = "00000000-0000-4000-8000-000000000000"
 WORKSPACE = "wrkspc_local"
-LIMITS = {"requests": 1_000_000, "input-tokens": 1_000_000_000, "output-tokens": 1_000_000_000, "tokens": 2_000_000_000}
-"""A minute. Nothing here counts against them: a limit that is never reached is told as one."""
+NOT_CACHED = Cached()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,8 @@ class Began:
     """The prompt is accepted: no error after this one is a 400."""
 
     input_tokens: int
+    """All of the prompt, whatever of it the prompt cache gave or keeps."""
+    cached: Cached = NOT_CACHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    stop_reason: str
-    """`end_turn`, `max_tokens`, `stop_sequence`, `model_context_window_exceeded`."""
+    stop_reason: str | None
+    """`end_turn`, `max_tokens`, `stop_sequence`, `refusal`, `model_context_window_exceeded`; None only by a fault."""
     output_tokens: int
     """Thinking included."""
     stop_sequence: str | None = None
     thinking_tokens: int = 0
+    category: str | None = None
+    """Of a refusal, with its explanation."""
+    explanation: str | None = None
 
 
 Part: TypeAlias = Began | Thought | Piece | Ended
@@ -61,17 +65,19 @@ class Heading:
     tool_use_id: str
     model: str
     form: Form
+    geo: str = "global"
+    """`inference_geo`, as `usage` tells it."""
 
 
 def message(heading: Heading, parts: Iterable[Part]) -> dict[str, Any]:
     """The body of a whole reply. `parts` are Began, then any number of Thought and Piece, then Ended."""
     content: list[dict[str, Any]] = []
     texts: list[str] = []
-    input_tokens, ended = 0, Ended("end_turn", 0)
+    began, ended = Began(0), Ended("end_turn", 0)
     for part in parts:
         match part:
             case Began():
-                input_tokens = part.input_tokens
+                began = part
             case Thought():
                 content.append(_thinking(part.text, signature=_signature(heading)))
             case Piece():
@@ -88,7 +94,7 @@ def message(heading: Heading, parts: Iterable[Part]) -> dict[str, Any]:
         "content": content,
         **_stop(heading, ended),
         "diagnostics": None,
-        "usage": _usage(input_tokens, ended),
+        "usage": _usage(heading, began, ended),
     }
 
 
@@ -133,7 +139,7 @@ class Events:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
-            "usage": _usage(part.input_tokens, Ended("", 1)),
+            "usage": _usage(self._heading, part, Ended(None, 1)),
         }
         return _event("message_start", {"message": opening})
 
@@ -164,24 +170,16 @@ class Events:
         return _event("content_block_delta", {"index": self._index, "delta": delta})
 
 
-def error(kind: str, text: str, request_id: str) -> dict[str, Any]:
+def error(kind: str, text: str, request_id: str, code: str | None = None) -> dict[str, Any]:
     """The body of an error; in a stream, the data of its `error` event."""
-    return {"type": "error", "error": {"type": kind, "message": text}, "request_id": request_id}
+    told: dict[str, Any] = {"type": kind, "message": text}
+    if code is not None:
+        told["details"] = {"error_code": code}
+    return {"type": "error", "error": told, "request_id": request_id}
 
 
 def error_event(kind: str, text: str, request_id: str) -> bytes:
     return _line("error", error(kind, text, request_id))
-
-
-def rate_limit_headers(now: datetime) -> dict[str, str]:
-    """As full as they can be: every bucket full, reset at `now` (UTC)."""
-    reset = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    prefix = "anthropic-ratelimit"
-    return {
-        f"{prefix}-{bucket}-{name}": value
-        for bucket, limit in LIMITS.items()
-        for name, value in (("limit", str(limit)), ("remaining", str(limit)), ("reset", reset))
-    }
 
 
 def _opening(heading: Heading) -> dict[str, Any]:
@@ -190,24 +188,28 @@ def _opening(heading: Heading) -> dict[str, Any]:
 
 def _stop(heading: Heading, ended: Ended) -> dict[str, Any]:
     calls = isinstance(heading.form, Called) and ended.stop_reason == "end_turn"
+    details = {"type": "refusal", "category": ended.category, "explanation": ended.explanation}
     return {
         "stop_reason": "tool_use" if calls else ended.stop_reason,
         "stop_sequence": ended.stop_sequence,
-        "stop_details": None,
+        "stop_details": details if ended.stop_reason == "refusal" else None,
     }
 
 
-def _usage(input_tokens: int, ended: Ended) -> dict[str, Any]:
-    """Nothing is cached for the client here, so the cache fields are 0."""
+def _usage(heading: Heading, began: Began, ended: Ended) -> dict[str, Any]:
+    cached = began.cached
     return {
-        "input_tokens": input_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "input_tokens": began.input_tokens - cached.tokens,
+        "cache_creation_input_tokens": cached.written_5m + cached.written_1h,
+        "cache_read_input_tokens": cached.read,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": cached.written_5m,
+            "ephemeral_1h_input_tokens": cached.written_1h,
+        },
         "output_tokens": ended.output_tokens,
         "output_tokens_details": {"thinking_tokens": ended.thinking_tokens},
         "service_tier": "standard",
-        "inference_geo": None,
+        "inference_geo": heading.geo,
     }
 
 

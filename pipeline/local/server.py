@@ -6,13 +6,19 @@ import asyncio
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import BinaryIO
 
 from pipeline.errors import ConfigInvalid, UsageError
+from pipeline.local.ledger import Price
 from pipeline.local.model import loaded
+from pipeline.local.script import Script
+from pipeline.local.stage import Stage
+from pipeline.records import Usage
 
 HOST = "127.0.0.1"
 
@@ -21,17 +27,18 @@ def run(
     model: str,
     *,
     port: int = 0,
-    latency_s: float = 0.0,
+    script: Script | None = None,
     seed: int = 0,
     slots: int | None = None,
+    price: Price | None = None,
     announce: Callable[[str], None],
     until_eof: BinaryIO | None = None,
 ) -> None:
     """Serves `model` on 127.0.0.1 until it is told to stop.
 
     `port` 0 takes a free one. `announce` hears the base URL once requests are answered. `slots` requests are worked on
-    at a time by a model that computes (None: as many as there are cores, at most 2). `latency_s` is waited before each
-    reply.
+    at a time by a model that computes (None: as many as there are cores, at most 2). `script` tells speed, limits and
+    faults. `price` is for the figures at /stats; None: nothing has a price.
 
     SIGTERM or SIGINT ends it, after replies under way; so does the end of `until_eof`, at once: a pipe, whose other end
     a parent holds, so that the server does not outlive one that was killed. With `until_eof`, SIGINT is ignored: ctrl-C
@@ -42,11 +49,20 @@ def run(
     _require_extra()
     # Imported here, once it is known that they are there.
     from pipeline.local.app import app
+    from pipeline.local.broken import Connections
     from pipeline.local.serving import serve
 
+    script = script or Script()
     with closing(listener_on(port)) as listener, _signals_restored(is_child=until_eof is not None):
-        answering = loaded(model, seed=seed, slots=slots)
-        asyncio.run(serve(app(answering, latency_s=latency_s), answering, listener, announce, until_eof))
+        answering = loaded(model, seed=seed, slots=slots, script=script)
+        stage = Stage(script, seed=seed, price=price or _unpriced, clock=time.monotonic, wall=lambda: datetime.now(UTC))
+        connections = Connections()
+        application = app(answering, stage, connections)
+        asyncio.run(serve(application, connections, answering, listener, announce, until_eof))
+
+
+def _unpriced(model: str, usage: Usage, geo: str | None) -> float | None:
+    return None
 
 
 def _require_extra() -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import uvicorn
 from starlette.types import ASGIApp
 
+from pipeline.local.broken import Connections, protocol
 from pipeline.local.model import Model
 
 BACKLOG = 2048
@@ -52,6 +53,7 @@ class _Server(uvicorn.Server):
 
 async def serve(
     app: ASGIApp,
+    connections: Connections,
     model: Model,
     listener: socket.socket,
     announce: Callable[[str], None],
@@ -61,6 +63,7 @@ async def serve(
     host, port = listener.getsockname()
     config = uvicorn.Config(
         app,
+        http=protocol(connections),
         lifespan="off",
         ws="none",
         log_config=None,

@@ -45,6 +45,7 @@ RULES = Rules(
     efforts=(),
     system_turns=True,
     sampling=True,
+    cached_from=None,
     max_input_tokens=MAX_PROMPT_TOKENS,
     max_tokens=SLOT_TOKENS,
 )
@@ -71,6 +72,7 @@ def _weights() -> Path:
 
 class SmolLM:
     name = SMOLLM
+    computes = True
 
     def __init__(self, llama: Engine, seed: int) -> None:
         self._llama = llama
@@ -82,6 +84,9 @@ class SmolLM:
         if requested != SMOLLM:
             raise ApiError(404, f"model: {requested}")
         return Card(SMOLLM, RULES.display_name, RULES, sees=False)
+
+    def cards(self) -> list[Card]:
+        return [self.card(SMOLLM)]
 
     async def count(self, question: Question) -> int:
         self._check(question)

@@ -86,7 +86,7 @@ input: {path: [a/*.csv, b.parquet], key: id, columns: [text, "7"]}
 schema: s.json
 prompt: {user: {file: user.j2}, system: "", examples: few.jsonl}
 model: {name: m, max_tokens: 9, thinking: off, effort: low, format: tool, cache: 1h, stream: true}
-call: {mode: online, base_url: local, concurrency: 8, timeout_s: 0.5, attempts: 1}
+call: {mode: online, base_url: local, rehearsal: f.yaml, concurrency: 8, timeout_s: 0.5, attempts: 1}
 check: {repair: full, asks: 1}
 run: {folder: state, max_failed: 0.5%, longest_wait_s: 0, drain_s: 3}
 output: {path: o.jsonl, keep: [], prefix: a_}
@@ -97,7 +97,7 @@ output: {path: o.jsonl, keep: [], prefix: a_}
         schema="s.json",
         prompt=Prompting(user=File(file="user.j2"), system="", examples="few.jsonl"),
         model=Model(name="m", max_tokens=9, thinking="off", effort="low", format="tool", cache="1h", stream=True),
-        call=Call(mode="online", base_url="local", concurrency=8, timeout_s=0.5, attempts=1),
+        call=Call(mode="online", base_url="local", rehearsal="f.yaml", concurrency=8, timeout_s=0.5, attempts=1),
         check=Check(repair="full", asks=1),
         run=Run(folder="state", max_failed="0.5%", longest_wait_s=0, drain_s=3),
         output=Output(path="o.jsonl", keep=(), prefix="a_"),

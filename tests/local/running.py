@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from pipeline.local.server import run
@@ -56,3 +58,11 @@ def in_process(model: str, *, child: bool = True, **options: Any) -> Iterator[tu
                 except subprocess.TimeoutExpired:
                     process.kill()
                     raise
+
+
+def stats(base_url: str) -> dict[str, Any]:
+    """What /stats tells, as a person with curl would ask: without a key."""
+    with closing(http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=10)) as connection:
+        connection.request("GET", "/stats")
+        told: dict[str, Any] = json.loads(connection.getresponse().read())
+        return told

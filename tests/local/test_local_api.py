@@ -10,6 +10,7 @@ import anthropic
 import pytest
 from anthropic import NOT_GIVEN, Anthropic, Omit
 
+from pipeline.local.script import Latency, Script
 from tests.local.running import in_thread
 
 HAIKU = "claude-haiku-5-5"
@@ -181,8 +182,9 @@ def test_tokens_are_counted_as_a_reply_counts_them(client: Anthropic) -> None:
 
 
 def test_the_models_api_names_the_rehearsal(client: Anthropic) -> None:
-    (own,) = client.models.list().data
+    own, *claudes = client.models.list()
     assert (own.id, own.lifecycle) == ("rehearsal", "active")
+    assert {"rehearsal/claude-haiku-5-5", "rehearsal/claude-sonnet-4-5"} <= {each.id for each in claudes}
     haiku = client.models.retrieve(HAIKU)
     assert (haiku.id, haiku.display_name) == ("rehearsal/claude-haiku-5-5", "Rehearsal of Claude Haiku 5.5")
     assert haiku.max_tokens == 128_000
@@ -264,7 +266,10 @@ def test_the_same_seed_and_request_give_the_same_answer_in_another_process_too(c
 
 
 def test_each_reply_waits_as_long_as_it_was_told_to() -> None:
-    with in_thread("rehearsal", latency_s=0.2) as url, Anthropic(api_key="any", base_url=url, max_retries=0) as slow:
+    with (
+        in_thread("rehearsal", script=Script(Latency(0.2))) as url,
+        Anthropic(api_key="any", base_url=url, max_retries=0) as slow,
+    ):
         for stream in (False, True):
             start = time.monotonic()
             reply = ask(slow, stream=stream)

@@ -7,17 +7,21 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from starlette.types import Message
 
 from pipeline.local.app import app
+from pipeline.local.broken import Connections
 from pipeline.local.errors import ApiError
 from pipeline.local.model import Card
 from pipeline.local.question import Question
 from pipeline.local.rehearsal import OWN_RULES
 from pipeline.local.reply import Began, Ended, Part, Piece
+from pipeline.local.script import Script
+from pipeline.local.stage import Stage
 
 BODY: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -28,6 +32,7 @@ class Scripted:
 
     parts: list[Part | Exception]
     name: str = "scripted"
+    computes: bool = True
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     waits: bool = False
     """Whether it waits for ever after the first part."""
@@ -35,6 +40,9 @@ class Scripted:
 
     def card(self, requested: str) -> Card:
         return Card(requested, "Scripted", OWN_RULES, sees=False)
+
+    def cards(self) -> list[Card]:
+        return [self.card(self.name)]
 
     async def count(self, _: Question) -> int:
         return 1
@@ -60,6 +68,12 @@ class Answered:
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def stage() -> Stage:
+    """Without limits and faults, at a time that stands still."""
+    moment = datetime(2026, 11, 23, tzinfo=UTC)
+    return Stage(Script(), seed=0, price=lambda *_: None, clock=lambda: 0.0, wall=lambda: moment)
 
 
 async def call(
@@ -94,7 +108,7 @@ async def call(
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()],
     }
     with suppress(ZeroDivisionError):  # a bug is answered, then passed on to whoever keeps the log
-        await app(model, latency_s=0)(scope, receive, send)
+        await app(model, stage(), Connections())(scope, receive, send)
     start = sent[0]
     return Answered(
         start["status"],
