@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.call.caller import Broken, Response
 from pipeline.call.client import Client
+from pipeline.call.form import API_VERSION
 from pipeline.call.wire import Unreadable, read
 from pipeline.errors import AccountRefused
 from pipeline.records import Reply
@@ -19,17 +20,28 @@ from tests.api import Api, Asked, Canned, error, message, serving
 from tests.call.fakes import FORM, SHAPE, prompt
 
 BODY = SHAPE.body(prompt("Fine."))
+KEY = "sk-ant-CANARY"
 
 
 def sent(
-    script: Callable[[Asked], Canned], body: dict[str, Any] = BODY, *, timeout_s: float = 5.0
+    script: Callable[[Asked], Canned], body: dict[str, Any] = BODY, *, timeout_s: float = 5.0, streams: bool = False
 ) -> tuple[Response | Broken, Api]:
     with serving(script) as api:
-        return asyncio.run(_send(api.url, body, timeout_s)), api
+        return asyncio.run(_send(api.url, body, timeout_s, streams)), api
 
 
-async def _send(url: str, body: dict[str, Any], timeout_s: float = 5.0) -> Response | Broken:
-    client = Client(base_url=url, api_key="sk-ant-CANARY", timeout_s=timeout_s, connections=4, proxied=False)
+async def _send(
+    url: str, body: dict[str, Any], timeout_s: float = 5.0, streams: bool = False, api_version: str = API_VERSION
+) -> Response | Broken:
+    client = Client(
+        base_url=url,
+        api_key=KEY,
+        timeout_s=timeout_s,
+        connections=4,
+        proxied=False,
+        streamed_above=-1 if streams else 21_333,
+        api_version=api_version,
+    )
     try:
         return await client.send(body)
     finally:
@@ -168,44 +180,43 @@ def streamed(texts: Sequence[str], stop_reason: str = "end_turn") -> list[dict[s
     ]
 
 
-STREAMING = {**BODY, "stream": True}
-
-
 def gathered(response: Response | Broken) -> Reply | Unreadable:
     assert isinstance(response, Response)
     return read(response.body, FORM, request_id=None, latency_s=0.0, at=0.0, attempts=1)
 
 
 def test_a_stream_gives_the_same_reply() -> None:
-    response, api = sent(lambda _: events(*streamed(['{"a"', ":1}"])), STREAMING)
+    response, api = sent(lambda _: events(*streamed(['{"a"', ":1}"])), streams=True)
     reply = gathered(response)
     assert isinstance(reply, Reply)
     assert (reply.text, reply.stop_reason, reply.usage.output_tokens, reply.message_id) == ('{"a":1}', "end_turn", 41, "msg_s")
     assert api.asked[0].body["stream"] is True
 
 
-def test_a_stream_that_ends_early_is_no_reply() -> None:
-    response, _ = sent(lambda _: events(*streamed(['{"a"', ":1}"])[:4]), STREAMING)
-    assert isinstance(gathered(response), Unreadable)
+def test_a_stream_that_ends_early_is_no_reply_and_may_have_been_paid() -> None:
+    for end in range(len(streamed(["x"]))):
+        response, _ = sent(lambda _, end=end: events(*streamed(["x"])[:end]), streams=True)
+        assert isinstance(response, Broken), end
+        assert response.sent
 
 
 def test_a_stream_that_is_cut_may_have_been_paid() -> None:
     whole = events(*streamed(['{"a"', ":1}"]))
-    response, _ = sent(lambda _: Canned(200, whole.body, whole.headers, cut=300), STREAMING)
+    response, _ = sent(lambda _: Canned(200, whole.body, whole.headers, cut=300), streams=True)
     assert isinstance(response, Broken)
     assert response.sent
 
 
 @pytest.mark.parametrize("body", [b"", b"event: message_start\ndata: {oops\n\n"])
 def test_a_stream_of_nothing_sensible_may_have_been_paid(body: bytes) -> None:
-    response, _ = sent(lambda _: Canned(200, body, {"content-type": "text/event-stream"}), STREAMING)
+    response, _ = sent(lambda _: Canned(200, body, {"content-type": "text/event-stream"}), streams=True)
     assert isinstance(response, Broken)
     assert response.sent
 
 
 def test_an_error_event_inside_a_stream_tells_its_type() -> None:
     wrong = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    response, _ = sent(lambda _: events(*streamed(["x"])[:3], wrong), STREAMING)
+    response, _ = sent(lambda _: events(*streamed(["x"])[:3], wrong), streams=True)
     assert isinstance(response, Response)
     assert response.status == 200
     assert json.loads(response.body)["error"]["type"] == "overloaded_error"
