@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import NoOpTracer, Span, StatusCode, Tracer
 
 from pipeline import __version__
 from pipeline.measure.summary import Summary
@@ -23,10 +23,16 @@ UNFINISHED = 2
 @contextmanager
 def run_span() -> Iterator[Callable[[str, Summary], None]]:
     """A span named `pipeline run`, current while the run goes on; what is given takes the job's name and how the run ended."""
-    tracer = trace.get_tracer(SCOPE, __version__)
     # What ended the run is told by its code: the SDK of OpenTelemetry would record the text of the exception.
-    with tracer.start_as_current_span("pipeline run", record_exception=False, set_status_on_exception=False) as span:
+    with _tracer().start_as_current_span("pipeline run", record_exception=False, set_status_on_exception=False) as span:
         yield lambda job, summary: _tell(span, job, summary)
+
+
+def _tracer() -> Tracer:
+    try:
+        return trace.get_tracer(SCOPE, __version__)
+    except Exception:  # noqa: BLE001 whatever a provider that the environment names does wrong, and has logged: no run fails by it
+        return NoOpTracer()
 
 
 def _tell(span: Span, job: str, summary: Summary) -> None:
