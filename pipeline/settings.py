@@ -8,7 +8,7 @@ to write there instead (`doc`).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Annotated, Literal
@@ -50,6 +50,7 @@ def _each_once(names: Sequence[str]) -> bool:
 
 
 Text = Annotated[str, MinLen(1)]
+Spoken = Annotated[str, Predicate(str.strip), doc("a text that is not blank")]
 Name = Annotated[
     str,
     Predicate(re.compile(r"[\w-][\w.-]{0,59}").fullmatch),
@@ -101,6 +102,11 @@ class Model:
     format: Literal["auto", "native", "tool", "prompt"] = "auto"
     cache: Literal["5m", "1h", "off"] = "5m"
     stream: bool = False
+    stop_sequences: Annotated[tuple[Spoken, ...], doc("a list of texts, none of them blank")] = ()
+    extra: Annotated[Mapping[str, object], doc("a mapping of further parameters of the request")] | None = None
+    """JSON values."""
+    api_version: Literal["2026-10-21", "2023-06-01"] | None = None
+    """None: the one of the SDK, 2026-10-21."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,16 +67,22 @@ def error(status: int, kind: str, text: str = "no", *, code: str | None = None, 
 
 Script = Callable[[Asked], Canned]
 
+NO_MODELS = Canned(404, b"<html>no such page</html>", {"content-type": "text/html"})
+"""A server without the Models API."""
+
 
 class Api(ThreadingHTTPServer):
-    """Answers every POST by its script, from as many threads as there are connections."""
+    """Answers every POST by its script, from as many threads as there are connections; every GET by `card`."""
 
     daemon_threads = True
     request_queue_size = 512
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, card: Script) -> None:
         self.script = script
+        self.card = card
         self.asked: list[Asked] = []
+        self.looked: list[str] = []
+        """Paths of the GETs."""
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -101,7 +107,14 @@ class Handler(BaseHTTPRequestHandler):
         asked = Asked(json.loads(self.rfile.read(length)), {name.lower(): value for name, value in self.headers.items()})
         with self.server.lock:
             self.server.asked.append(asked)
-        canned = self.server.script(asked)
+        self.answer(self.server.script(asked))
+
+    def do_GET(self) -> None:
+        with self.server.lock:
+            self.server.looked.append(self.path)
+        self.answer(self.server.card(Asked({}, {name.lower(): value for name, value in self.headers.items()})))
+
+    def answer(self, canned: Canned) -> None:
         if canned.wait_s:
             time.sleep(canned.wait_s)
         if canned.cut == 0:
@@ -124,8 +137,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[Api]:
-    api = Api(script)
+def serving(script: Script, card: Script = lambda _: NO_MODELS) -> Iterator[Api]:
+    api = Api(script, card)
     thread = threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

@@ -82,12 +82,12 @@ class JobFolder:
             writer.writerow(["id", "text"])
             writer.writerows([f"r{number}", text] for number, text in enumerate(texts))
 
-    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, command: str, *arguments: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """The command in a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "pipeline", command, "job.yaml", *arguments],
             cwd=self.path,
-            env={**os.environ, "ANTHROPIC_API_KEY": KEY},
+            env={**os.environ, "ANTHROPIC_API_KEY": KEY, **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -41,6 +41,12 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
+class Server(Transport, Protocol):
+    """A Transport that can also be asked, free, what it knows of a model."""
+
+    async def describe(self, model: str) -> Response | Broken: ...
+
+
 class Ledger(Protocol):
     """The durable memory, as a caller sees it. Raises StorageFailed when it cannot remember: then nothing may be sent."""
 

@@ -1,13 +1,16 @@
-"""What each model takes, as a table: thinking, effort, forced tools, structured outputs.
+"""What each model takes, as a table: thinking, effort, forced tools, sampling, the shortest prompt that is cached.
 
-Source: platform.claude.com/docs, build-with-claude/thinking-troubleshooting, build-with-claude/effort,
-build-with-claude/structured-outputs and models/haiku-5-5, read 2026-10-08 to 2026-10-10; Fable 5.2 from the release notes of
-2026-11-09 and, where they are silent, by analogy with Fable 5.1. Prices stand in configs/prices.yaml.
+Source: platform.claude.com/docs/en, build-with-claude/thinking-troubleshooting, build-with-claude/effort,
+build-with-claude/prompt-caching, about-claude/model-deprecations, api/errors and models/haiku-5-5, read 2026-10-08 to
+2026-10-10. Fable 5.2 is from the release notes of 2026-11-09 and, where they are silent, by analogy with Fable 5.1. Prices
+stand in configs/prices.yaml. What the Models API says of a model at the start of a run is checked against this on top
+(preflight.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal
 
 Least = Literal["disabled", "between_tools", "always", "absent"]
@@ -15,6 +18,7 @@ Least = Literal["disabled", "between_tools", "always", "absent"]
 unless asked for, so that the field is left out."""
 
 ALL = ("low", "medium", "high", "xhigh", "max")
+NO_XHIGH = ("low", "medium", "high", "max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,24 +34,36 @@ class Facts:
     structured: bool = True
     """Whether `output_config.format` is taken."""
     max_output: int = 128_000
+    min_cached: int | None = None
+    """Tokens below which a prefix is silently not cached; None: not known."""
+    sampling: Literal["free", "default", "unknown"] = "unknown"
+    """What API version 2023-06-01 takes of temperature, top_p and top_k: any value, or only the model's own default."""
+    geo: bool = True
+    """Whether `inference_geo` is taken."""
+    retires: str | None = None
+    """The day on which the model ends, where one was announced."""
 
 
 MODELS: dict[str, Facts] = {
-    "claude-haiku-5-5": Facts("disabled", "adaptive", "high", ALL),
-    "claude-sonnet-5-5": Facts("between_tools", "adaptive", "high", ALL, forced_tool=False),
-    "claude-opus-5-5": Facts("always", "adaptive", None, ALL, forced_tool=False),
-    "claude-fable-5-2": Facts("always", "adaptive", None, ALL, forced_tool=False),
-    "claude-fable-5-1": Facts("always", "adaptive", None, ALL, forced_tool=False),
-    "claude-fable-5": Facts("always", "adaptive", None, ALL),
-    "claude-opus-5": Facts("disabled", "adaptive", "high", ALL),
-    "claude-sonnet-5": Facts("disabled", "adaptive", None, ALL),
-    "claude-opus-4-8": Facts("absent", "adaptive", None, ALL),
-    "claude-opus-4-7": Facts("absent", "adaptive", None, ALL),
-    "claude-opus-4-6": Facts("absent", "adaptive", None, ("low", "medium", "high", "max")),
-    "claude-sonnet-4-6": Facts("absent", "adaptive", None, ("low", "medium", "high", "max")),
-    "claude-opus-4-5": Facts("absent", "enabled", None, ("low", "medium", "high"), max_output=64_000),
-    "claude-sonnet-4-5": Facts("absent", "enabled", None, (), max_output=64_000),
-    "claude-haiku-4-5": Facts("absent", "enabled", None, (), max_output=64_000),
+    "claude-haiku-5-5": Facts("disabled", "adaptive", "high", ALL, min_cached=512, sampling="default"),
+    "claude-sonnet-5-5": Facts("between_tools", "adaptive", "high", ALL, forced_tool=False, min_cached=512, sampling="default"),
+    "claude-opus-5-5": Facts("always", "adaptive", None, ALL, forced_tool=False, min_cached=512, sampling="default"),
+    "claude-fable-5-2": Facts("always", "adaptive", None, ALL, forced_tool=False, min_cached=512, sampling="default"),
+    "claude-fable-5-1": Facts("always", "adaptive", None, ALL, forced_tool=False, min_cached=512, sampling="default"),
+    "claude-fable-5": Facts("always", "adaptive", None, ALL, min_cached=512, sampling="default"),
+    "claude-opus-5": Facts("disabled", "adaptive", "high", ALL, min_cached=512, sampling="default"),
+    "claude-sonnet-5": Facts("disabled", "adaptive", None, ALL, min_cached=1024, sampling="default"),
+    "claude-opus-4-8": Facts("absent", "adaptive", None, ALL, min_cached=1024, sampling="default"),
+    "claude-opus-4-7": Facts("absent", "adaptive", None, ALL, min_cached=2048, sampling="default"),
+    "claude-opus-4-6": Facts("absent", "adaptive", None, NO_XHIGH, min_cached=4096, sampling="free"),
+    "claude-sonnet-4-6": Facts("absent", "adaptive", None, NO_XHIGH, min_cached=1024, sampling="free"),
+    "claude-opus-4-5": Facts(
+        "absent", "enabled", None, ALL[:3], max_output=64_000, min_cached=4096, sampling="free", geo=False
+    ),
+    "claude-sonnet-4-5": Facts(
+        "absent", "enabled", None, (), max_output=64_000, min_cached=1024, sampling="free", geo=False, retires="2026-11-30"
+    ),
+    "claude-haiku-4-5": Facts("absent", "enabled", None, (), max_output=64_000, min_cached=4096, sampling="free", geo=False),
 }
 
 DATED = {
@@ -57,12 +73,23 @@ DATED = {
 }
 
 UNKNOWN = Facts()
-"""A model this table does not know, such as a local one: nothing optional is sent."""
+"""A model that this table does not know and that is no Claude, such as a local one: nothing optional is sent."""
+UNKNOWN_CLAUDE = Facts(most="adaptive", forced_tool=False)
+"""A Claude that this table does not know: nothing optional is sent by itself, and no tool is forced, since most of the
+newer models refuse that. What a person asks for is sent as every model since 4.6 takes it; the first request will tell."""
 
 
 def facts(name: str) -> Facts:
-    return MODELS.get(DATED.get(name, name), UNKNOWN)
+    found = MODELS.get(DATED.get(name, name))
+    if found is not None:
+        return found
+    return UNKNOWN_CLAUDE if name.startswith("claude-") else UNKNOWN
 
 
 def known(name: str) -> bool:
     return DATED.get(name, name) in MODELS
+
+
+def nearest(name: str) -> list[str]:
+    """The ids that a wrong one was probably meant as, best first; perhaps none."""
+    return get_close_matches(name, [*MODELS, *DATED], 3)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from pipeline.call.form import API_VERSION, TOOL_NAME, Form
+from pipeline.call.form import TOOL_NAME, Form
 from pipeline.records import JSON, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
 from pipeline.schema.load import deeper_than
 
@@ -45,7 +45,7 @@ class Shape:
         return {**self.fixed, "messages": [*self.messages, *_messages(prompt.turns, self.open_tool)]}
 
     def key(self, prompt: Prompt) -> bytes:
-        """The request key, 16 bytes: equal for equal requests. Row, attempt and transport (`stream`) are no part of it.
+        """The request key, 16 bytes: equal for equal requests. Row, attempt and transport (streamed or whole) are no part.
 
         BLAKE2b over `base` and the canonical JSON of the row's own turns.
         """
@@ -62,15 +62,15 @@ def shape(constant: Constant, form: Form, asked: str = "api") -> Shape:
     messages = _messages(constant.examples if form.way != "tool" else _as_tool_calls(constant.examples), None)
     if system:
         fixed["system"] = system
-    said = {**fixed, "messages": messages, "endpoint": "/v1/messages", "version": API_VERSION, "asked": asked}
+    said = {**fixed, "messages": messages, "endpoint": "/v1/messages", "version": form.api_version, "asked": asked}
     base = blake2b(_canonical(said), digest_size=KEY_BYTES).digest()
-    # Neither of these changes an answer: they are no part of the key.
+    # The breakpoint changes no answer: it is no part of the key. The first request writes the cache that all others read:
+    # a pre-warming one (max_tokens 0) is refused together with a format or a forced tool, and one without them would
+    # warm another prefix (build-with-claude/prompt-caching, read 2026-10-08).
     content = _member(messages[-1], "content") if messages else system
     last = content[-1] if isinstance(content, list) and content else None
     if form.cache != "off" and isinstance(last, dict):
         last["cache_control"] = {"type": "ephemeral", "ttl": form.cache}
-    if form.stream:
-        fixed["stream"] = True
     return Shape(form, fixed, messages, _open_tool(messages), base)
 
 
@@ -80,7 +80,9 @@ def _canonical(value: JSON) -> bytes:
 
 
 def _fixed(form: Form) -> dict[str, JSON]:
-    built: dict[str, JSON] = {"model": form.model, "max_tokens": form.max_tokens}
+    built: dict[str, JSON] = {**form.extra, "model": form.model, "max_tokens": form.max_tokens}
+    if form.stop_sequences:
+        built["stop_sequences"] = [*form.stop_sequences]
     if form.thinking is not None:
         built["thinking"] = form.thinking
     output: dict[str, JSON] = {}

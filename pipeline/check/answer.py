@@ -152,8 +152,7 @@ def _unfinished(reply: Reply) -> Rejection:
     """What no mend and no second question of the same kind can help."""
     match reply.stop_reason:
         case "max_tokens":
-            error = f"cut off at {reply.usage.output_tokens} output tokens; raise model.max_tokens"
-            return Rejection(Status.TRUNCATED, error, None)
+            return Rejection(Status.TRUNCATED, _cut_off(reply), None)
         case "model_context_window_exceeded":
             return Rejection(Status.TRUNCATED, "the model's context window was full; shorten the text of this row", None)
         case "refusal":
@@ -161,3 +160,13 @@ def _unfinished(reply: Reply) -> Rejection:
         case other:
             error = f"the reply ended with stop_reason {other!r}, so it is not known to be whole; its text is in _raw"
             return Rejection(Status.INVALID_OUTPUT, error, None)
+
+
+def _cut_off(reply: Reply) -> str:
+    usage = reply.usage
+    if not reply.text.strip() and 2 * usage.thinking_tokens > usage.output_tokens:
+        return (
+            f"cut off before the answer began: thinking took {usage.thinking_tokens} of the {usage.output_tokens} output "
+            "tokens; raise model.max_tokens, or lower model.effort, or set model.thinking: off where the model allows it"
+        )
+    return f"cut off at {usage.output_tokens} output tokens; raise model.max_tokens"

@@ -7,7 +7,8 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from pipeline.commands.wiring import Loaded, endpoint, loaded
+from pipeline.call.form import API_VERSION
+from pipeline.commands.wiring import Loaded, endpoint, loaded, shown
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.records import Prompt, Text, Turn
@@ -39,12 +40,25 @@ def _input(made: Loaded, total: int) -> list[str]:
 
 def _asking(made: Loaded) -> list[str]:
     asked = made.form
-    where = f"the embedded server, started for the run ({asked.model})" if made.local else endpoint(made.job, os.environ)
+    where = (
+        f"the embedded server, started for the run ({asked.model})"
+        if made.local
+        else shown(endpoint(made.job, os.environ), os.environ)
+    )
     priced = "priced" if made.prices.known(asked.model) else "no price known: _cost_usd will be null"
+    streamed = ", streamed" if asked.max_tokens > asked.streamed_above else ""
+    thinking = "left out" if asked.thinking is None else asked.thinking["type"]
+    cache = "off" if asked.cache == "off" else f"{asked.cache}, up to the end of what is the same for every row"
+    further = {
+        **({"stop_sequences": [*asked.stop_sequences]} if asked.stop_sequences else {}),
+        **asked.extra,
+        **({"anthropic-version": asked.api_version} if asked.api_version != API_VERSION else {}),
+    }
     return [
         f"model      {asked.model} at {where}; {priced}",
-        f"asks for   JSON by {asked.way}, at most {made.job.check.asks} times a row; max_tokens {asked.max_tokens:,}",
-        f"thinking   {'left out' if asked.thinking is None else asked.thinking['type']}, effort {asked.effort or 'left out'}",
+        f"asks for   JSON by {asked.way}, at most {made.job.check.asks} times a row; max_tokens {asked.max_tokens:,}{streamed}",
+        f"thinking   {thinking}, effort {asked.effort or 'left out'}; prompt cache {cache}",
+        *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
         *(f"note       {note}" for note in asked.notes),
     ]
 

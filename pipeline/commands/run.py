@@ -15,7 +15,8 @@ from pathlib import Path
 
 from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.commands.metering import file_metrics
-from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, work
+from pipeline.commands.tracing import run_span
+from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, shown, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event, Notice
 from pipeline.job.run import run
@@ -48,6 +49,11 @@ class Options:
 
 def execute(config: Path, options: Options) -> int:
     """Runs the job and says what came of it; its exit code. Raises PipelineError where the run cannot finish."""
+    with run_span() as traced:
+        return _execute(config, options, traced)
+
+
+def _execute(config: Path, options: Options, traced: Callable[[str, Summary], None]) -> int:
     started_at = time.time()
     try:
         made = loaded(config, options.overrides, options.limit)
@@ -57,10 +63,12 @@ def execute(config: Path, options: Options) -> int:
         ended = Tally().summary(requests=0, started_at=started_at, ended_at=time.time(), exit_code=exit_code, reason=reason)
         if not isinstance(error, ComeBackLater):  # the run that holds the lock files its own metrics
             _meter(config, options, ended, began=False)
+        traced(config.stem, ended)
         if options.json and isinstance(error, PipelineError):
             _answer(ended.json())
         raise
     _meter(config, options, result.summary, began=True)
+    traced(made.job.name, result.summary)
     if options.json:
         _answer(result.summary.json())
     elif not options.quiet and result.error is None:
@@ -113,7 +121,7 @@ def _run(made: Loaded, options: Options) -> Result:
         stack.callback(log.close)
         tell, tick = _listeners(stack, log, options)
         url = endpoint(made.job, os.environ)
-        where = f"the embedded server ({served(made.job.model.name)})" if made.local else url
+        where = f"the embedded server ({served(made.job.model.name)})" if made.local else shown(url, os.environ)
         for sentence in (f"{made.job.model.name} at {where}, asked by {made.form.way}", *made.form.notes):
             tell(Notice(sentence))
         return run(

@@ -17,8 +17,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pipeline import __version__
-from pipeline.call.caller import Transport
-from pipeline.call.form import Form, form
+from pipeline.call.caller import Server
+from pipeline.call.descriptors import room_for
+from pipeline.call.form import API_VERSION, Form, cached, form
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
@@ -88,13 +89,14 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     schema = schema_in(Path(job.schema))
     system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
     templates = compiled(system, _template(job.prompt.user, "prompt.user"))
-    chosen = form(job.model, schema)
+    chosen = form(job.model, schema, timeout_s=job.call.timeout_s)
     if chosen.way == "prompt" and not templates.states_schema:
         raise ConfigInvalid("prompt.system does not show {{ schema }}, and this model is asked for JSON by the prompt alone")
     source = open_source(job.input.path, limit=limit)
     needs = _needs(job, templates, source)
     examples = _examples(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
     fixed = constant(templates, schema, examples)
+    chosen = cached(chosen, fixed)
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
     check_target(Path(job.output.path), columns)
     return Loaded(
@@ -119,6 +121,7 @@ def work(made: Loaded, url: str) -> Work:
     concurrency = job.call.concurrency
     if concurrency == "auto":
         concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
+    concurrency = _within_open_files(concurrency, asked_for=job.call.concurrency != "auto")
     return Work(
         source=made.source,
         key=job.input.key,
@@ -135,13 +138,25 @@ def work(made: Loaded, url: str) -> Work:
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        connect=partial(connection, job, url, concurrency, os.environ),
+        connect=partial(connection, job, url, concurrency, os.environ, made.form),
         limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
         reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
         asks=job.check.asks,
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
+
+
+def _within_open_files(concurrency: int, *, asked_for: bool) -> int:
+    """As many requests at once as this process may have files open for. ConfigInvalid where that is fewer than asked for."""
+    room = room_for(concurrency)
+    if asked_for and room < concurrency:
+        raise ConfigInvalid(
+            f"call.concurrency: {concurrency:,} connections need more open files than this process may have; it has room for "
+            f"{room:,}",
+            todo=f"set call.concurrency to {room:,} or less, or raise the hard limit of open files (ulimit -Hn)",
+        )
+    return room
 
 
 def price(made: Loaded) -> Callable[[Reply], float | None]:
@@ -162,6 +177,17 @@ def endpoint(job: Job, environment: Mapping[str, str]) -> str:
     return url
 
 
+def shown(url: str, environment: Mapping[str, str]) -> str:
+    """Where requests go and on whose account, for a person: the host without its path, and a digest of the key, never the key.
+
+    Two runs with the same digest used the same key.
+    """
+    parts = urlsplit(url)
+    key = environment.get("ANTHROPIC_API_KEY") or environment.get("ANTHROPIC_AUTH_TOKEN")
+    digest = f"key {blake2b(key.encode(), digest_size=4).hexdigest()}" if key else "no key in the environment"
+    return f"{parts.scheme}://{parts.netloc} ({digest})"
+
+
 def asked(job: Job, environment: Mapping[str, str]) -> str:
     """Who answers, for the request key: answers of a rehearsal never stand for those of the API."""
     url = endpoint(job, environment)
@@ -171,7 +197,9 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def connection(job: Job, url: str, connections: int, environment: Mapping[str, str]) -> Iterator[Callable[[], Transport]]:
+def connection(
+    job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form
+) -> Iterator[Callable[[], Server]]:
     """Starts the embedded server where it is asked for; gives what makes the client inside the event loop.
 
     A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
@@ -180,7 +208,7 @@ def connection(job: Job, url: str, connections: int, environment: Mapping[str, s
     keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
     with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
 
-        def client() -> Transport:
+        def client() -> Server:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
 
             return Client(
@@ -189,6 +217,8 @@ def connection(job: Job, url: str, connections: int, environment: Mapping[str, s
                 timeout_s=job.call.timeout_s,
                 connections=connections,
                 proxied=not here,
+                streamed_above=chosen.streamed_above,
+                api_version=chosen.api_version,
             )
 
         yield client
@@ -210,6 +240,13 @@ def parts(made: Loaded) -> dict[str, str]:
         "call.base_url": asked(job, os.environ),
         REQUEST: made.shape.base.hex(),
     }
+    # Only where there is something: run folders that are older than these keys have no such part.
+    if made.form.stop_sequences:
+        values["model.stop_sequences"] = made.form.stop_sequences
+    if made.form.extra:
+        values["model.extra"] = {**made.form.extra}
+    if made.form.api_version != API_VERSION:
+        values["model.api_version"] = made.form.api_version
     dumped = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
     return {name: blake2b(text.encode(), digest_size=16).hexdigest() for name, text in dumped.items()}
 

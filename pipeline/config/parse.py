@@ -30,8 +30,6 @@ NOT_YET: Mapping[Key, JSON] = {
     ("input", "pages_per_request"): None,
     ("prompt", "images"): None,
     ("prompt", "documents"): None,
-    ("model", "extra"): None,
-    ("model", "api_version"): None,
     ("call", "requests_per_minute"): None,
     ("call", "input_tokens_per_minute"): None,
     ("call", "output_tokens_per_minute"): None,

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
 from pipeline.analyse import Stages, analyse
-from pipeline.call.caller import Transport
+from pipeline.call import preflight
+from pipeline.call.caller import Server
 from pipeline.call.online import Online
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
 from pipeline.errors import InputUnreadable, StorageFailed
-from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
+from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Notice, Planned, Publishing, Retrying, RowEnded
 from pipeline.job.published import Table, standing, written
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
@@ -140,10 +141,12 @@ class Execution:
                 todo="run the same command again: what has not changed is not asked again",
             )
 
-    async def _drive(self, connect: Callable[[], Transport], asked: Iterator[Row | None], halt: asyncio.Event) -> None:
+    async def _drive(self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event) -> None:
         work = self._work
         transport = connect()
         try:
+            for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
+                self._tell(Notice(note))
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
             stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
             await analyse(asked, stages, self._ended, halt)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.call.caller import Transport
+from pipeline.call.caller import Server
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape
 from pipeline.errors import PipelineError
@@ -50,7 +50,7 @@ class Work:
     """The job in plain values, for job.json."""
     parts: Mapping[str, str]
     """Config key → digest of what it brings into every request: what may not change unnoticed."""
-    connect: Callable[[], AbstractContextManager[Callable[[], Transport]]]
+    connect: Callable[[], AbstractContextManager[Callable[[], Server]]]
     """Entered only when there is something to ask: starts what must run beside the job, gives what makes the transport.
     That in turn is called once, inside the event loop."""
     limits: Limits

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import pickle
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pipeline.call.caller import Broken, Response
 from pipeline.call.client import Client
+from pipeline.call.form import API_VERSION
 from pipeline.call.wire import Unreadable, read
 from pipeline.errors import AccountRefused
 from pipeline.records import Reply
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.call.fakes import FORM, SHAPE, prompt
+from tests.call.streams import events, streamed
 
 BODY = SHAPE.body(prompt("Fine."))
+KEY = "sk-ant-CANARY"
 
 
 def sent(
-    script: Callable[[Asked], Canned], body: dict[str, Any] = BODY, *, timeout_s: float = 5.0
+    script: Callable[[Asked], Canned], body: dict[str, Any] = BODY, *, timeout_s: float = 5.0, streams: bool = False
 ) -> tuple[Response | Broken, Api]:
     with serving(script) as api:
-        return asyncio.run(_send(api.url, body, timeout_s)), api
+        return asyncio.run(_send(api.url, body, timeout_s, streams)), api
 
 
-async def _send(url: str, body: dict[str, Any], timeout_s: float = 5.0) -> Response | Broken:
-    client = Client(base_url=url, api_key="sk-ant-CANARY", timeout_s=timeout_s, connections=4, proxied=False)
+async def _send(
+    url: str, body: dict[str, Any], timeout_s: float = 5.0, streams: bool = False, api_version: str = API_VERSION
+) -> Response | Broken:
+    client = Client(
+        base_url=url,
+        api_key=KEY,
+        timeout_s=timeout_s,
+        connections=4,
+        proxied=False,
+        streamed_above=-1 if streams else 21_333,
+        api_version=api_version,
+    )
     try:
         return await client.send(body)
     finally:
@@ -141,74 +156,150 @@ async def _made_without_key() -> None:
     Client(base_url="http://127.0.0.1:1", api_key=None, timeout_s=1.0, connections=1, proxied=False)
 
 
-def events(*said: dict[str, Any]) -> Canned:
-    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in said)
-    return Canned(200, body.encode(), {"content-type": "text/event-stream", "request-id": "req_s"})
-
-
-def streamed(texts: Sequence[str], stop_reason: str = "end_turn") -> list[dict[str, Any]]:
-    start: dict[str, Any] = {
-        "id": "msg_s",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-haiku-5-5",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": {"input_tokens": 25, "output_tokens": 1, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0},
-    }
-    return [
-        {"type": "message_start", "message": start},
-        {"type": "ping"},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in texts),
-        {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": stop_reason, "stop_sequence": None}, "usage": {"output_tokens": 41}},
-        {"type": "message_stop"},
-    ]
-
-
-STREAMING = {**BODY, "stream": True}
-
-
 def gathered(response: Response | Broken) -> Reply | Unreadable:
     assert isinstance(response, Response)
     return read(response.body, FORM, request_id=None, latency_s=0.0, at=0.0, attempts=1)
 
 
-def test_a_stream_gives_the_same_reply() -> None:
-    response, api = sent(lambda _: events(*streamed(['{"a"', ":1}"])), STREAMING)
-    reply = gathered(response)
-    assert isinstance(reply, Reply)
-    assert (reply.text, reply.stop_reason, reply.usage.output_tokens, reply.message_id) == ('{"a":1}', "end_turn", 41, "msg_s")
+THINKING = {"type": "thinking", "thinking": "", "signature": "EqQB"}
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "record_answer", "input": {"a": 10**30, "b": 1.5}}
+DETAILS = {"type": "refusal", "category": "cyber", "explanation": "No."}
+WHOLE = [
+    message("", content=[THINKING, {"type": "text", "text": '{"a":1}'}]),
+    message("", content=[THINKING, CALL], stop_reason="tool_use"),
+    message("", content=[], stop_reason="refusal", stop_details=DETAILS),
+]
+
+
+@pytest.mark.parametrize("whole", WHOLE, ids=["text", "tool", "refusal"])
+def test_a_stream_gives_the_same_reply(whole: Canned) -> None:
+    came_whole, _ = sent(lambda _: whole)
+    response, api = sent(lambda _: streamed(events(json.loads(whole.body), [3, 9])), streams=True)
+    assert gathered(response) == gathered(came_whole)
+    assert api.asked[0].body == {**BODY, "stream": True}
+
+
+def test_what_is_longer_than_may_come_whole_is_streamed_by_itself() -> None:
+    _, api = sent(lambda _: message("x"), {**BODY, "max_tokens": 21_333})
+    assert "stream" not in api.asked[0].body
+    _, api = sent(lambda _: message("x"), {**BODY, "max_tokens": 21_334})
     assert api.asked[0].body["stream"] is True
 
 
-def test_a_stream_that_ends_early_is_no_reply() -> None:
-    response, _ = sent(lambda _: events(*streamed(['{"a"', ":1}"])[:4]), STREAMING)
-    assert isinstance(gathered(response), Unreadable)
+def test_a_server_that_does_not_stream_is_understood() -> None:
+    response, _ = sent(lambda _: message('{"a":1}'), streams=True)
+    reply = gathered(response)
+    assert isinstance(reply, Reply)
+    assert reply.text == '{"a":1}'
+
+
+def test_a_stream_that_ends_early_is_no_reply_and_may_have_been_paid() -> None:
+    told = events(json.loads(message("x").body))
+    for end in range(len(told)):
+        cut_short = streamed(told[:end])
+        response, _ = sent(lambda _: cut_short, streams=True)  # noqa: B023 it is called before the next turn
+        assert isinstance(response, Broken), end
+        assert response.sent
 
 
 def test_a_stream_that_is_cut_may_have_been_paid() -> None:
-    whole = events(*streamed(['{"a"', ":1}"]))
-    response, _ = sent(lambda _: Canned(200, whole.body, whole.headers, cut=300), STREAMING)
+    whole = streamed(events(json.loads(message("x").body)))
+    response, _ = sent(lambda _: Canned(200, whole.body, whole.headers, cut=300), streams=True)
     assert isinstance(response, Broken)
     assert response.sent
 
 
-@pytest.mark.parametrize("body", [b"", b"event: message_start\ndata: {oops\n\n"])
+@pytest.mark.parametrize("body", [b"", b"event: message_start\ndata: {oops\n\n", b"event: x\ndata: \xff\n\n"])
 def test_a_stream_of_nothing_sensible_may_have_been_paid(body: bytes) -> None:
-    response, _ = sent(lambda _: Canned(200, body, {"content-type": "text/event-stream"}), STREAMING)
+    response, _ = sent(lambda _: Canned(200, body, {"content-type": "text/event-stream"}), streams=True)
     assert isinstance(response, Broken)
     assert response.sent
 
 
 def test_an_error_event_inside_a_stream_tells_its_type() -> None:
-    wrong = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    response, _ = sent(lambda _: events(*streamed(["x"])[:3], wrong), STREAMING)
+    wrong = {"error": {"type": "overloaded_error", "message": "Overloaded"}, "type": "error"}
+    response, _ = sent(lambda _: streamed([*events(json.loads(message("x").body))[:3], wrong]), streams=True)
     assert isinstance(response, Response)
-    assert response.status == 200
+    assert (response.status, response.headers["request-id"]) == (200, "req_s")
+    assert response.body.startswith(b'{"type":"error"')
     assert json.loads(response.body)["error"]["type"] == "overloaded_error"
+
+
+@pytest.mark.parametrize("status", [400, 429, 529])
+def test_an_error_instead_of_a_stream_is_a_response(status: int) -> None:
+    response, _ = sent(lambda _: error(status, "some_error", retry_after="3"), streams=True)
+    assert isinstance(response, Response)
+    assert (response.status, response.headers["retry-after"]) == (status, "3")
+
+
+def test_a_stream_that_falls_silent_is_given_up() -> None:
+    response, _ = sent(
+        lambda _: Canned(200, b"", {"content-type": "text/event-stream"}, wait_s=1.0), timeout_s=0.2, streams=True
+    )
+    assert isinstance(response, Broken)
+    assert response.sent
+
+
+def test_a_field_that_the_sdk_does_not_know_arrives() -> None:
+    _, api = sent(lambda _: message("x"), {**BODY, "temperature": 0.5, "stop_sequences": ["END"], "brand_new": {"a": [1]}})
+    assert api.asked[0].body == {**BODY, "temperature": 0.5, "stop_sequences": ["END"], "brand_new": {"a": [1]}}
+
+
+def test_the_older_version_can_be_asked() -> None:
+    with serving(lambda _: message("x")) as api:
+        asyncio.run(_send(api.url, BODY, api_version="2023-06-01"))
+    assert api.asked[0].headers["anthropic-version"] == "2023-06-01"
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+def test_a_key_that_a_gateway_echoes_in_headers_goes_no_further(status: int) -> None:
+    echo = {"request-id": f"req_{KEY}", "retry-after": KEY, "anthropic-ratelimit-requests-limit": KEY}
+    response, _ = sent(lambda _: Canned(status, f"<html>{KEY}</html>".encode(), echo))
+    assert isinstance(response, Response)
+    assert "CANARY" not in repr(response)
+    assert response.headers["request-id"] == "req_[redacted]"
+    assert response.body == b"<html>[redacted]</html>"
+
+
+def test_the_secrets_of_further_headers_go_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_CUSTOM_HEADERS", "x-gateway-token: gw-CANARY-1\nx-team: reviews-team")
+    response, api = sent(lambda asked: error(500, "api_error", repr(asked.headers)))
+    assert api.asked[0].headers["x-gateway-token"] == "gw-CANARY-1"
+    assert isinstance(response, Response)
+    assert b"CANARY" not in response.body
+    assert b"reviews-team" in response.body
+
+
+def test_a_client_is_never_pickled() -> None:
+    async def pickled() -> None:
+        client = Client(base_url="http://127.0.0.1:1", api_key=KEY, timeout_s=1.0, connections=1, proxied=False)
+        try:
+            pickle.dumps(client)
+        finally:
+            await client.close()
+
+    with pytest.raises(TypeError, match="never pickled"):
+        asyncio.run(pickled())
+
+
+def test_a_refusal_to_start_holds_no_error_of_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", KEY)
+
+    async def make() -> None:
+        Client(base_url="no url at all", api_key=f"{KEY}\n", timeout_s=1.0, connections=1, proxied=False)
+
+    with pytest.raises(AccountRefused) as raised:
+        asyncio.run(make())
+    assert raised.value.__context__ is None
+    assert b"CANARY" not in pickle.dumps(raised.value)
+
+
+def test_requests_are_not_logged_whatever_the_environment_wants(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("anthropic", "httpx2"):
+        logging.getLogger(name).setLevel(logging.DEBUG)  # as ANTHROPIC_LOG=debug does when the SDK is imported
+    with caplog.at_level(logging.DEBUG):
+        sent(lambda _: message("x"))
+    assert [record for record in caplog.records if record.name.startswith(("anthropic", "httpx2"))] == []
 
 
 def test_many_at_once_on_one_client() -> None:

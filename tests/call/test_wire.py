@@ -60,6 +60,21 @@ def test_the_prompt_form_sends_neither_schema_nor_tool() -> None:
     assert body.keys() == {"model", "max_tokens", "system", "messages"}
 
 
+def test_stop_sequences_and_extras_are_fields_of_the_body_and_override_nothing() -> None:
+    made = replace(FORM, stop_sequences=("END",), extra={"temperature": 0.5, "model": "another", "max_tokens": 9})
+    body = shape(CONSTANT, made).body(prompt("Fine."))
+    assert body == {**SHAPE.body(prompt("Fine.")), "stop_sequences": ["END"], "temperature": 0.5}
+
+
+@pytest.mark.parametrize("way", ["native", "tool", "prompt"])
+def test_a_conversation_ends_with_the_user_so_that_nothing_is_prefilled(way: Any) -> None:
+    made = shape(EXAMPLES, replace(FORM, way=way))
+    turns = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim('[{"type":"text","text":"{}"}]'),)))
+    for asked in (prompt("Fine."), Prompt(0, "k", CONSTANT, (*turns, Turn("user", (Text("Wrong."),))), ask=2)):
+        body: dict[str, Any] = made.body(asked)
+        assert body["messages"][-1]["role"] == "user"
+
+
 def test_a_reply_goes_back_as_it_came() -> None:
     content = '[{"type":"thinking","thinking":"","signature":"s"},{"type":"text","text":"{}"}]'
     turns = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim(content),)), Turn("user", (Text("Wrong."),)))
@@ -82,6 +97,9 @@ def test_the_key_is_that_of_the_request_and_not_of_the_row() -> None:
         {"thinking": None},
         {"effort": "high"},
         {"way": "tool"},
+        {"stop_sequences": ("END",)},
+        {"extra": {"temperature": 0.5}},
+        {"api_version": "2023-06-01"},
     ],
 )
 def test_the_key_changes_with_what_the_model_sees(changes: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,21 @@ def test_a_truncation_says_what_to_raise() -> None:
     verdict = judge().judge(reply("{", "max_tokens"))
     assert isinstance(verdict, Rejection)
     assert verdict.error == "cut off at 7 output tokens; raise model.max_tokens"
+
+
+@pytest.mark.parametrize(
+    ("text", "thinking", "said"),
+    [
+        ("", 4, "cut off before the answer began: thinking took 4 of the 7 output tokens; raise model.max_tokens, or lower"),
+        ("", 3, "cut off at 7 output tokens"),
+        ("{", 6, "cut off at 7 output tokens"),
+    ],
+)
+def test_a_truncation_by_thinking_says_so(text: str, thinking: int, said: str) -> None:
+    whole = reply(text, "max_tokens")
+    verdict = judge().judge(replace(whole, usage=replace(whole.usage, thinking_tokens=thinking)))
+    assert isinstance(verdict, Rejection)
+    assert verdict.error.startswith(said)
 
 
 def test_a_refusal_is_one_though_its_text_is_valid() -> None:

@@ -159,6 +159,11 @@ def test_a_later_key_takes_its_default_or_null_and_nothing_else(key: tuple[str, 
     assert fault.startswith(f"--set {dotted}=[true]: {dotted}: not available yet, leave it out")
 
 
+def test_a_blank_stop_sequence_is_refused_by_its_place() -> None:
+    (fault,) = faults(GOOD, "model.stop_sequences=['a', ' ']")
+    assert fault.endswith('model.stop_sequences[1]: is " ", expected a text that is not blank')
+
+
 @pytest.mark.parametrize(("key", "value"), [("run.workers", "true"), ("run.workers", "1.0"), ("input.allow_urls", "0")])
 def test_a_later_key_is_not_fooled_by_what_equals_its_default(key: str, value: str) -> None:
     assert f": {key}: not available yet" in faults(GOOD, f"{key}={value}")[0]
@@ -194,7 +199,14 @@ WRONG_VALUES = [
     ("model.format=natve", 'is "natve", expected one of auto, native, tool, prompt; did you mean native?'),
     ("model.thinking=false", "is false, expected one of auto, off, on"),
     ("model.name=5", "is 5, expected the id of a model, such as claude-haiku-5-5; if it is meant as text, put it in quotes"),
-    ("model=NO", 'is "NO", expected a mapping of name, max_tokens, thinking, effort, format, cache, stream'),
+    (
+        "model=NO",
+        'is "NO", expected a mapping of name, max_tokens, thinking, effort, format, cache, stream, stop_sequences, extra, '
+        "api_version",
+    ),
+    ("model.stop_sequences=x", 'is "x", expected a list of texts, none of them blank; did you mean [x]?'),
+    ("model.extra=[1]", "is a list, expected a mapping of further parameters of the request"),
+    ("model.api_version=2026", "is 2026, expected one of 2026-10-21, 2023-06-01"),
     ("call.timeout_s=.inf", "is Infinity, expected a number above 0; it must be finite"),
     ("call.timeout_s='3'", 'is "3", expected a number above 0; write it without quotes'),
     ("call.concurrency=aut", 'is "aut", expected auto or a whole number of at least 1; did you mean auto?'),
