@@ -22,10 +22,12 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import __version__
 from pipeline.call.caller import Transport
-from pipeline.call.form import Form, form
+from pipeline.call.form import Form, form, grown
+from pipeline.call.models import facts
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
+from pipeline.check.prose import prose
 from pipeline.commands.embedded import SMALL_MODEL, running, served
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
@@ -34,11 +36,12 @@ from pipeline.measure.price import Prices
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
 from pipeline.records import JSON, Constant, Reply
-from pipeline.render.prompt import prompt
-from pipeline.render.template import Example, Templates, compiled, constant
+from pipeline.render.constant import Example, constant
+from pipeline.render.prompt import Asks, again, follow, prompt
+from pipeline.render.template import Templates, compiled
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema, load
-from pipeline.settings import File, Job, is_endpoint, is_loopback
+from pipeline.settings import File, Job, Model, Prompting, Question, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
@@ -60,9 +63,12 @@ class Loaded:
 
     job: Job
     schema: Schema
+    earlier: tuple[Schema | None, ...]
+    """Of the turns of `prompt.user` before the last; None: free text."""
     templates: Templates
     constant: Constant
-    form: Form
+    forms: tuple[Form, ...]
+    """Of each turn."""
     shape: Shape
     prices: Prices
     source: Source
@@ -70,6 +76,15 @@ class Loaded:
     limit: int | None
     needs: tuple[str, ...]
     folder: RunFolder
+
+    @property
+    def form(self) -> Form:
+        """How the answer is asked for: that of the last turn."""
+        return self.forms[-1]
+
+    @property
+    def asks(self) -> Asks:
+        return Asks(self.job.check.asks, grown(self.form, self.job.check.grow_max_tokens))
 
     @property
     def local(self) -> bool:
@@ -85,24 +100,27 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     """Everything but the calls. ConfigInvalid or InputUnreadable says what is wrong."""
     job = read_job(config, overrides)
     schema = load(_text(Path(job.schema), "schema"), job.schema)
+    earlier = _earlier(job.prompt)
     system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
-    templates = compiled(system, _template(job.prompt.user, "prompt.user"))
-    chosen = form(job.model, schema)
-    if chosen.way == "prompt" and not templates.states_schema:
-        raise ConfigInvalid("prompt.system does not show {{ schema }}, and this model is asked for JSON by the prompt alone")
+    templates = compiled(system, *_users(job.prompt))
+    forms = _forms(job.model, schema, earlier)
+    _refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit)
     needs = _needs(job, templates, source)
     examples = _examples(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
-    fixed = constant(templates, schema, examples)
+    fixed = constant(templates, schema, examples, earlier)
+    by = asked(job, os.environ)
+    shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
     check_target(Path(job.output.path), columns)
     return Loaded(
         job=job,
         schema=schema,
+        earlier=earlier,
         templates=templates,
         constant=fixed,
-        form=chosen,
-        shape=shape(fixed, chosen, asked(job, os.environ)),
+        forms=forms,
+        shape=shape(fixed, forms[-1], by, earlier=shapes),
         prices=shipped_prices(),
         source=source,
         columns=columns,
@@ -118,15 +136,19 @@ def work(made: Loaded, url: str) -> Work:
     concurrency = job.call.concurrency
     if concurrency == "auto":
         concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
+    judges = [prose if one is None else Judge(one, job.check.repair).judge for one in (*made.earlier, made.schema)]
+    room = max(made.form.max_tokens, made.asks.grown or 0)
     return Work(
         source=made.source,
         key=job.input.key,
         limit=made.limit,
         needs=made.needs,
         prompt=partial(prompt, templates=made.templates, constant=made.constant),
+        follow=partial(follow, templates=made.templates),
+        again=partial(again, asks=made.asks),
         shape=made.shape,
-        judge=Judge(made.schema, job.check.repair).judge,
-        judged_by=f"{made.schema.digest} {job.check.repair}",
+        judges=judges,
+        judged_by=" ".join([made.schema.digest, job.check.repair, *(one.digest for one in made.earlier if one is not None)]),
         price=price(made),
         enums=made.schema.enums(),
         columns=made.columns,
@@ -136,8 +158,7 @@ def work(made: Loaded, url: str) -> Work:
         parts=parts(made),
         connect=partial(connection, job, url, concurrency, os.environ),
         limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
-        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
-        asks=job.check.asks,
+        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * room + 4096)),
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
@@ -209,7 +230,7 @@ def parts(made: Loaded) -> dict[str, str]:
     job = made.job
     values: dict[str, object] = {
         "prompt.system": made.constant.system,
-        "prompt.user": _template(job.prompt.user, "prompt.user"),
+        "prompt.user": [[user.text for user in made.templates.users], [one.schema for one in made.forms[:-1]]],
         "prompt.examples": [dataclasses.asdict(turn) for turn in made.constant.examples],
         "schema": made.form.schema,
         "model.name": made.form.model,
@@ -218,7 +239,7 @@ def parts(made: Loaded) -> dict[str, str]:
         "model.effort": made.form.effort,
         "model.format": made.form.way,
         "call.base_url": asked(job, os.environ),
-        REQUEST: made.shape.base.hex(),
+        REQUEST: [one.base.hex() for one in (*made.shape.earlier, made.shape)],
     }
     dumped = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
     return {name: blake2b(text.encode(), digest_size=16).hexdigest() for name, text in dumped.items()}
@@ -245,7 +266,8 @@ def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:
         hidden = sorted(templates.columns - set(job.input.columns))
         if hidden:
             raise ConfigInvalid(f"prompt.user takes {', '.join(hidden)}, which input.columns does not list")
-    require(there, sorted(templates.columns), "prompt.user")
+    wanted = [(name, f"{user.where}, line {line}") for user in templates.users for name, line in user.columns.items()]
+    require(there, [name for name, _ in wanted], dict(reversed(wanted)))
     return tuple(name for name in there.names if name in templates.columns)
 
 
@@ -264,7 +286,7 @@ def _examples(path: str, templates: Templates, judge: Judge) -> list[Example]:
         if not isinstance(read, dict) or not isinstance(read.get("input"), dict) or not isinstance(read.get("answer"), dict):
             faults.append(f'{path}:{number}: an example is {{"input": {{…columns…}}, "answer": {{…}}}}')
             continue
-        missing = sorted(templates.columns - read["input"].keys())
+        missing = sorted(templates.columns - read["input"].keys()) if len(templates.users) == 1 else []
         if missing:
             faults.append(f"{path}:{number}: input lacks {', '.join(missing)}, which prompt.user takes")
         faults += [f"{path}:{number}: answer: {fault}" for fault in judge.faults(read["answer"])]
@@ -272,6 +294,55 @@ def _examples(path: str, templates: Templates, judge: Judge) -> list[Example]:
     if faults:
         raise ConfigInvalid("the few-shot examples cannot be used", faults=faults)
     return found
+
+
+def _users(prompt: Prompting) -> list[str]:
+    """The templates of the user's turns."""
+    return [
+        turn if isinstance(turn, str) else turn.text if turn.text is not None else _text(Path(turn.file or ""), where)
+        for where, turn in _turns(prompt)
+    ]
+
+
+def _earlier(prompt: Prompting) -> tuple[Schema | None, ...]:
+    """The schema of each turn before the last; None where that is free text."""
+    found: list[Schema | None] = []
+    for number, (where, turn) in enumerate(_turns(prompt), start=1):
+        named = turn.schema if isinstance(turn, Question) else None
+        if number == len(prompt.user):
+            if named is not None:
+                raise ConfigInvalid(f"{where}.schema: the last turn is answered under `schema`; leave it out")
+        else:
+            found.append(None if named is None else load(_text(Path(named), f"{where}.schema"), named))
+    return tuple(found)
+
+
+def _turns(prompt: Prompting) -> list[tuple[str, str | Question]]:
+    """Each turn with its key in the config."""
+    several = len(prompt.user) > 1
+    return [(f"prompt.user[{number}]" if several else "prompt.user", turn) for number, turn in enumerate(prompt.user)]
+
+
+def _forms(model: Model, schema: Schema, earlier: Sequence[Schema | None]) -> tuple[Form, ...]:
+    """How each turn asks. All in the same way: what one schema needs is good for the others, and tools that come and go
+    would leave calls in the conversation that no tool explains."""
+    schemas = [schema if one is None else one for one in (*earlier, schema)]
+    forms = [form(model, one) for one in schemas]
+    if len({one.way for one in forms}) > 1:
+        way = dataclasses.replace(model, format="tool" if facts(model.name).forced_tool else "prompt")
+        forms = [form(way, one) for one in schemas]
+    return tuple(forms)
+
+
+def _refuse_unstated(templates: Templates, chosen: Form, earlier: Sequence[Schema | None]) -> None:
+    """Raises ConfigInvalid where a schema is carried neither by the request nor by the system part."""
+    if chosen.way != "prompt":
+        return
+    why = "and this model is asked for JSON by the prompt alone"
+    if not templates.states_schema:
+        raise ConfigInvalid(f"prompt.system does not show {{{{ schema }}}}, {why}")
+    if any(one is not None for one in earlier) and not templates.states_schemas:
+        raise ConfigInvalid(f"prompt.system does not show {{{{ schemas }}}}, those of every turn, {why}")
 
 
 def _template(value: str | File, where: str) -> str:

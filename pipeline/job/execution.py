@@ -17,7 +17,7 @@ from pipeline.call.online import Online
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
 from pipeline.errors import InputUnreadable, StorageFailed
-from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
+from pipeline.events import AskedAgain, Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
 from pipeline.job.published import Table, standing, written
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
@@ -141,7 +141,7 @@ class Execution:
         transport = connect()
         try:
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
-            stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
+            stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, self._priced, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
             await transport.close()
@@ -184,10 +184,10 @@ class Execution:
 
     def _key(self, row: Row) -> bytes | None:
         prompt = self._work.prompt(row)
-        return self._work.shape.key(prompt) if isinstance(prompt, Prompt) else None
+        return self._work.shape.identity(prompt) if isinstance(prompt, Prompt) else None
 
     def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
-        self._journal.ended(outcome, self._work.shape.key(prompt) if prompt is not None else None)
+        self._journal.ended(outcome, self._work.shape.identity(prompt) if prompt is not None else None)
         self._stale.pop(row.position, None)
         self._tally.ended(outcome)
         self._tell(RowEnded(row.key, outcome))
@@ -231,6 +231,8 @@ class Execution:
     def _tell(self, event: Event) -> None:
         if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):
             self._tally.doubt(1)
+        if isinstance(event, AskedAgain) and not event.reused:
+            self._tally.asked_again()
         self._listener(event)
 
     def _ticked(self) -> None:

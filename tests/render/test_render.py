@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigInvalid
-from pipeline.records import Constant, Prompt, Reply, Row, Text, Turn, Usage, Verbatim
-from pipeline.render.prompt import Unaskable, again, prompt
-from pipeline.render.template import Example, compiled, constant
+from pipeline.records import Constant, Row, Text, Turn
+from pipeline.render.constant import Example, constant
+from pipeline.render.prompt import Unaskable, prompt
+from pipeline.render.template import compiled
 from pipeline.schema.load import load
 
 SCHEMA = load('{"type": "object", "properties": {"label": {"enum": ["yes", "no"]}}, "required": ["label"]}', "s.json")
@@ -76,9 +77,9 @@ def test_half_a_surrogate_pair_is_not_asked() -> None:
     ],
 )
 def test_what_a_template_cannot_do_with_a_row_concerns_that_row(user: str) -> None:
-    made = asked(user, text="x", meta={}, number=7)
+    made = asked(f"About:\n{user}", text="x", meta={}, number=7)
     assert isinstance(made, Unaskable)
-    assert made.reason.startswith("prompt.user cannot be rendered for this row: ")
+    assert made.reason.startswith("prompt.user, line 2: cannot be rendered for this row: ")
 
 
 def test_syntax_errors_of_both_templates_are_told_with_their_lines() -> None:
@@ -126,18 +127,5 @@ def test_an_example_that_the_user_template_cannot_render_is_named() -> None:
 
 
 def test_a_system_template_that_fails_is_told() -> None:
-    with pytest.raises(ConfigInvalid, match=r"prompt\.system cannot be rendered"):
+    with pytest.raises(ConfigInvalid, match=r"prompt\.system, line 1, cannot be rendered"):
         constant(compiled("{{ schema.a.b }}", "{{ text }}"), SCHEMA, [])
-
-
-def test_asking_again_continues_the_conversation() -> None:
-    first = prompt(Row(7, "k7", {"text": "Fine."}), compiled(None, "{{ text }}"), Constant("s"))
-    assert isinstance(first, Prompt)
-    reply = Reply("no json", '[{"type":"text","text":"no json"}]', "end_turn", "m", "i", None, Usage(), 0.1, 0.0, 1)
-    second = again(first, reply, "Only JSON.")
-    assert (second.ask, second.position, second.key) == (2, 7, "k7")
-    assert second.turns == (
-        *first.turns,
-        Turn("assistant", (Verbatim(reply.content),)),
-        Turn("user", (Text("Only JSON."),)),
-    )
