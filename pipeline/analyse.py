@@ -214,7 +214,8 @@ def _told(prompt: Prompt, reply: Reply, state: _Open) -> Outcome:
         request_id=reply.request_id,
         latency_s=reply.latency_s,
         answered_at=reply.at,
-        raw=reply.text,
+        # No file of ours can hold half a surrogate pair, which a reply may bring.
+        raw=reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
     )
 
 

@@ -240,7 +240,7 @@ def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at
     return Reply(
         text=_answer_text(content, form),
         content=_LONE_SURROGATES.sub("\ufffd", json.dumps(content, ensure_ascii=False)),
-        stop_reason=message["stop_reason"],
+        stop_reason=_string(message["stop_reason"]) or "",
         model=_string(message.get("model")) or "",
         message_id=_string(message.get("id")) or "",
         request_id=request_id,
@@ -281,8 +281,8 @@ def _usage(usage: dict[str, JSON]) -> Usage:
 
 
 def _refusal(details: JSON) -> str | None:
-    words = [_member(details, "category"), _member(details, "explanation")]
-    return ": ".join(word for word in words if isinstance(word, str)) or None
+    words = [_string(_member(details, "category")), _string(_member(details, "explanation"))]
+    return ": ".join(word for word in words if word is not None) or None
 
 
 def _member(value: JSON, name: str) -> JSON:
@@ -290,4 +290,5 @@ def _member(value: JSON, name: str) -> JSON:
 
 
 def _string(value: JSON) -> str | None:
-    return value if isinstance(value, str) else None
+    """Such a value ends in files, which cannot hold half a surrogate pair."""
+    return _LONE_SURROGATES.sub("\ufffd", value) if isinstance(value, str) else None
