@@ -38,7 +38,7 @@ from pipeline.read.union import require
 from pipeline.records import JSON, Constant, Reply
 from pipeline.render.constant import Example, constant
 from pipeline.render.prompt import Asks, again, follow, prompt
-from pipeline.render.template import Templates, compiled
+from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema, load
 from pipeline.settings import File, Job, Model, Prompting, Question, is_endpoint, is_loopback
@@ -103,6 +103,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     earlier = _earlier(job.prompt)
     system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
     templates = compiled(system, *_users(job.prompt))
+    refuse_unknown_replies(templates, [None if one is None else one.properties for one in earlier])
     forms = _forms(job.model, schema, earlier)
     _refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit)

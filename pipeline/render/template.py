@@ -6,12 +6,12 @@ trusted; row values and replies are data and are never compiled. Autoescape is o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
-from jinja2.nodes import Const, Filter, Getitem, Name, Node, Output, TemplateData
+from jinja2.nodes import Const, Filter, Getattr, Getitem, Name, Neg, Node, Output, TemplateData
 from jinja2.nodes import Template as Parsed
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -31,6 +31,15 @@ RENDERING = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError,
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Where a template takes an earlier reply: `replies[0]`, or a property of it."""
+
+    index: int
+    name: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class UserTemplate:
     """One turn of the user's, compiled."""
 
@@ -41,6 +50,8 @@ class UserTemplate:
     columns: Mapping[str, int]
     """What it takes from a row, and the line where it does first, from 1."""
     takes_replies: bool
+    taken: tuple[Taken, ...]
+    """Those of them that can be told by looking."""
     has_words: bool
     """Whether it says anything of its own around the values."""
     wraps: bool
@@ -107,6 +118,28 @@ def compiled(system: str | None, *users: str) -> Templates:
     )
 
 
+def refuse_unknown_replies(templates: Templates, properties: Sequence[Collection[str] | None]) -> None:
+    """Raises ConfigInvalid where a turn takes of an earlier reply what that never holds: the turns before would be paid for
+    nothing. `properties`: of the answer to each turn; None for free text."""
+    faults = [
+        f"{user.where}, line {taken.line}: replies[{taken.index}] {wrong}"
+        for number, user in enumerate(templates.users)
+        for taken in user.taken
+        if (wrong := _unknown(taken, properties[:number])) is not None
+    ]
+    if faults:
+        raise ConfigInvalid("the prompt templates cannot be used", faults=faults)
+
+
+def _unknown(taken: Taken, properties: Sequence[Collection[str] | None]) -> str | None:
+    if not -len(properties) <= taken.index < len(properties):
+        return f"is not there yet: this turn knows {len(properties)} replies, from 0"
+    known = properties[taken.index]
+    if taken.name is None or (known is None and hasattr(str, taken.name)) or taken.name in (known or ()):
+        return None
+    return f"has no {taken.name!r}: it {'is a text' if known is None else 'has ' + ', '.join(sorted(known))}"
+
+
 def built_in(text: str) -> Template:
     """A template of this program's own; a line with nothing but a block leaves no line."""
     return _environment().overlay(trim_blocks=True).from_string(text)
@@ -163,6 +196,7 @@ def _user(
         template=environment.from_string(text),
         columns=names,
         takes_replies=takes_replies,
+        taken=tuple(_taken(tree)) if takes_replies else (),
         has_words=any(isinstance(node, TemplateData) and node.data.strip() for node in printed),
         wraps=any(node.name == "document" for node in tree.find_all(Filter)),
         bare=tuple(dict.fromkeys(name for node in printed for name in _bare(node) if name in names)),
@@ -194,6 +228,28 @@ def _bare(node: Node) -> Iterator[str]:
         yield name
     for child in node.iter_child_nodes():
         yield from _bare(child)
+
+
+def _taken(tree: Parsed) -> Iterator[Taken]:
+    for node in tree.find_all(Getitem):
+        index, inner = _of_replies(node), _of_replies(node.node)
+        if index is not None:
+            yield Taken(index, None, node.lineno)
+        if inner is not None and isinstance(node.arg, Const) and isinstance(node.arg.value, str):
+            yield Taken(inner, node.arg.value, node.lineno)
+    for attribute in tree.find_all(Getattr):
+        inner = _of_replies(attribute.node)
+        if inner is not None:
+            yield Taken(inner, attribute.attr, attribute.lineno)
+
+
+def _of_replies(node: Node) -> int | None:
+    """The index in `replies[0]`."""
+    if isinstance(node, Getitem) and isinstance(node.node, Name) and node.node.name == REPLIES:
+        inner = node.arg.node if isinstance(node.arg, Neg) else node.arg
+        if isinstance(inner, Const) and isinstance(inner.value, int):
+            return -inner.value if isinstance(node.arg, Neg) else inner.value
+    return None
 
 
 def _of_row(node: Getitem) -> str | None:
