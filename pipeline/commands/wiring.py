@@ -22,13 +22,13 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import __version__
 from pipeline.call.caller import Transport
-from pipeline.call.form import Form, form, grown
-from pipeline.call.models import facts
+from pipeline.call.form import Form, grown
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
 from pipeline.check.prose import prose
 from pipeline.commands.embedded import SMALL_MODEL, running, served
+from pipeline.commands.prompting import earlier_schemas, examples_of, file_text, forms_of, refuse_unstated, template_text, users
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
@@ -36,12 +36,12 @@ from pipeline.measure.price import Prices
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
 from pipeline.records import JSON, Constant, Reply
-from pipeline.render.constant import Example, constant
+from pipeline.render.constant import constant
 from pipeline.render.prompt import Asks, again, follow, prompt
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema, load
-from pipeline.settings import File, Job, Model, Prompting, Question, is_endpoint, is_loopback
+from pipeline.settings import Job, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
@@ -93,22 +93,22 @@ class Loaded:
 
 def read_job(config: Path, overrides: Sequence[str]) -> Job:
     """The settings in a config file. ConfigInvalid with every fault at once."""
-    return parse(_text(config, "the config"), str(config), overrides)
+    return parse(file_text(config, "the config"), str(config), overrides)
 
 
 def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> Loaded:
     """Everything but the calls. ConfigInvalid or InputUnreadable says what is wrong."""
     job = read_job(config, overrides)
-    schema = load(_text(Path(job.schema), "schema"), job.schema)
-    earlier = _earlier(job.prompt)
-    system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
-    templates = compiled(system, *_users(job.prompt))
+    schema = load(file_text(Path(job.schema), "schema"), job.schema)
+    earlier = earlier_schemas(job.prompt)
+    system = None if job.prompt.system is None else template_text(job.prompt.system, "prompt.system")
+    templates = compiled(system, *users(job.prompt))
     refuse_unknown_replies(templates, [None if one is None else one.properties for one in earlier])
-    forms = _forms(job.model, schema, earlier)
-    _refuse_unstated(templates, forms[-1], earlier)
+    forms = forms_of(job.model, schema, earlier)
+    refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit)
     needs = _needs(job, templates, source)
-    examples = _examples(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
+    examples = examples_of(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
     fixed = constant(templates, schema, examples, earlier)
     by = asked(job, os.environ)
     shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
@@ -270,90 +270,3 @@ def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:
     wanted = [(name, f"{user.where}, line {line}") for user in templates.users for name, line in user.columns.items()]
     require(there, [name for name, _ in wanted], dict(reversed(wanted)))
     return tuple(name for name in there.names if name in templates.columns)
-
-
-def _examples(path: str, templates: Templates, judge: Judge) -> list[Example]:
-    """The few-shot examples, each answer valid under the schema. ConfigInvalid with every bad line."""
-    found: list[Example] = []
-    faults: list[str] = []
-    for number, line in enumerate(_text(Path(path), "prompt.examples").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            read = json.loads(line)
-        except ValueError as error:
-            faults.append(f"{path}:{number}: not JSON: {error}")
-            continue
-        if not isinstance(read, dict) or not isinstance(read.get("input"), dict) or not isinstance(read.get("answer"), dict):
-            faults.append(f'{path}:{number}: an example is {{"input": {{…columns…}}, "answer": {{…}}}}')
-            continue
-        missing = sorted(templates.columns - read["input"].keys()) if len(templates.users) == 1 else []
-        if missing:
-            faults.append(f"{path}:{number}: input lacks {', '.join(missing)}, which prompt.user takes")
-        faults += [f"{path}:{number}: answer: {fault}" for fault in judge.faults(read["answer"])]
-        found.append(Example(read["input"], read["answer"]))
-    if faults:
-        raise ConfigInvalid("the few-shot examples cannot be used", faults=faults)
-    return found
-
-
-def _users(prompt: Prompting) -> list[str]:
-    """The templates of the user's turns."""
-    return [
-        turn if isinstance(turn, str) else turn.text if turn.text is not None else _text(Path(turn.file or ""), where)
-        for where, turn in _turns(prompt)
-    ]
-
-
-def _earlier(prompt: Prompting) -> tuple[Schema | None, ...]:
-    """The schema of each turn before the last; None where that is free text."""
-    found: list[Schema | None] = []
-    for number, (where, turn) in enumerate(_turns(prompt), start=1):
-        named = turn.schema if isinstance(turn, Question) else None
-        if number == len(prompt.user):
-            if named is not None:
-                raise ConfigInvalid(f"{where}.schema: the last turn is answered under `schema`; leave it out")
-        else:
-            found.append(None if named is None else load(_text(Path(named), f"{where}.schema"), named))
-    return tuple(found)
-
-
-def _turns(prompt: Prompting) -> list[tuple[str, str | Question]]:
-    """Each turn with its key in the config."""
-    several = len(prompt.user) > 1
-    return [(f"prompt.user[{number}]" if several else "prompt.user", turn) for number, turn in enumerate(prompt.user)]
-
-
-def _forms(model: Model, schema: Schema, earlier: Sequence[Schema | None]) -> tuple[Form, ...]:
-    """How each turn asks. All in the same way: what one schema needs is good for the others, and tools that come and go
-    would leave calls in the conversation that no tool explains."""
-    schemas = [schema if one is None else one for one in (*earlier, schema)]
-    forms = [form(model, one) for one in schemas]
-    if len({one.way for one in forms}) > 1:
-        way = dataclasses.replace(model, format="tool" if facts(model.name).forced_tool else "prompt")
-        forms = [form(way, one) for one in schemas]
-    return tuple(forms)
-
-
-def _refuse_unstated(templates: Templates, chosen: Form, earlier: Sequence[Schema | None]) -> None:
-    """Raises ConfigInvalid where a schema is carried neither by the request nor by the system part."""
-    if chosen.way != "prompt":
-        return
-    why = "and this model is asked for JSON by the prompt alone"
-    if not templates.states_schema:
-        raise ConfigInvalid(f"prompt.system does not show {{{{ schema }}}}, {why}")
-    if any(one is not None for one in earlier) and not templates.states_schemas:
-        raise ConfigInvalid(f"prompt.system does not show {{{{ schemas }}}}, those of every turn, {why}")
-
-
-def _template(value: str | File, where: str) -> str:
-    return _text(Path(value.file), where) if isinstance(value, File) else value
-
-
-def _text(path: Path, what: str) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise ConfigInvalid(f"{what}: {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigInvalid(f"{what}: {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
