@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.call.form import Form, form
+from pipeline.call.form import Form, form, grown
 from pipeline.errors import ConfigInvalid
 from pipeline.schema.load import load
 from pipeline.settings import Model
@@ -93,3 +93,21 @@ def test_a_schema_that_native_cannot_carry_falls_to_the_tool_and_then_to_the_pro
 def test_native_is_refused_where_it_changes_the_meaning() -> None:
     with pytest.raises(ConfigInvalid, match="native is not possible"):
         resolved("claude-haiku-5-5", MAP, format="native")
+
+
+@pytest.mark.parametrize(
+    ("name", "max_tokens", "factor", "room"),
+    [
+        ("claude-haiku-5-5", 1000, 2.0, 2000),
+        ("claude-haiku-5-5", 1000, 1.0, None),
+        ("claude-haiku-5-5", 3, 1.1, None),
+        ("claude-haiku-5-5", 100_000, 2.0, 128_000),
+        ("claude-haiku-5-5", 128_000, 2.0, None),
+        ("claude-haiku-4-5-20251001", 50_000, 2.0, 64_000),
+        ("smollm2-135m", 100_000, 2.0, 200_000),
+    ],
+)
+def test_more_room_is_at_most_what_the_model_is_known_to_write(
+    name: str, max_tokens: int, factor: float, room: int | None
+) -> None:
+    assert grown(resolved(name, max_tokens=max_tokens), factor) == room
