@@ -1,11 +1,12 @@
 """The one place where the stages meet: rows in, outcomes out.
 
-    Row ─ prompt ─► Prompt ─ caller ─► Reply | Failure ─ judge ─► Answer | Rejection ─► Outcome
+    Row ─ prompt ─► Prompt ─ caller ─► Reply | Failure ─ judge ─► Answer | Prose | Rejection ─► Outcome
                        ▲                                              │
-                       └──────────────── again ───────────────────────┘
+                       └───────────── follow, again ──────────────────┘
 
-A stage receives values, never the run. A rejected reply becomes the next ask and goes back into the stream of prompts, so the
-same loop serves a caller that answers at once and one that answers tomorrow.
+A stage receives values, never the run. A rejected reply becomes the next ask, a reply that stands before the last turn of
+`prompt.user` the next turn; both go back into the stream of prompts, so the same loop serves a caller that answers at once and
+one that answers tomorrow.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.call.caller import Caller
 from pipeline.events import AskedAgain, Listener
-from pipeline.records import Answer, Failure, Origin, Outcome, Prompt, Rejection, Reply, Row, Status, Usage
-from pipeline.render.prompt import Unaskable, again
+from pipeline.records import JSON, Answer, Failure, Origin, Outcome, Prompt, Prose, Rejection, Reply, Row, Status, Usage
+from pipeline.render.prompt import Unaskable
 
 BREATH = 256
 """Rows that make no prompt in a row before the loop lets others run."""
@@ -29,12 +30,16 @@ BREATH = 256
 @dataclass(frozen=True, slots=True)
 class Stages:
     prompt: Callable[[Row], Prompt | Unaskable]
+    """The first question about a row."""
+    follow: Callable[[Row, Prompt, Reply, Sequence[JSON]], Prompt | Unaskable]
+    """The next turn, after a reply that stands; with the replies to all turns so far."""
+    again: Callable[[Prompt, Reply, Rejection], Prompt | None]
+    """The same turn once more; None where it has been asked often enough, or where that would not help."""
     caller: Caller
-    judge: Callable[[Reply], Answer | Rejection]
+    judges: Sequence[Callable[[Reply], Answer | Prose | Rejection]]
+    """One for each turn of `prompt.user`; the last gives an Answer, never Prose."""
     price: Callable[[Reply], float | None]
     """USD of one reply, asked once for each; None when its model has no price."""
-    asks: int
-    """Questions a row may take: `check.asks`."""
     tell: Listener
 
 
@@ -50,8 +55,12 @@ class _Open:
 
     bought: bool = False
     """Whether any of its replies was paid for on its own account."""
+    replies: tuple[JSON, ...] = ()
+    """To the turns that are done: a text, or the answer's value."""
+    repairs: tuple[str, ...] = ()
+    """Mends of those."""
     last: tuple[Prompt, Reply, Rejection] | None = None
-    """The last reply that was no answer."""
+    """The last reply to the present turn that was no answer."""
 
     def add(self, reply: Reply, cost_usd: float | None) -> None:
         if reply.origin is Origin.ELSEWHERE:
@@ -114,60 +123,109 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
             state = opened[prompt.position]
             if isinstance(result, Reply):
                 state.add(result, stages.price(result))
-                verdict = stages.judge(result)
-                if isinstance(verdict, Rejection) and verdict.complaint is not None and prompt.ask < stages.asks:
-                    stages.tell(AskedAgain(prompt.key, prompt.ask + 1, verdict.error))
-                    state.last = (prompt, result, verdict)
-                    waiting.append(again(prompt, result, verdict.complaint))
-                    moved.set()
-                    continue
-                emit(state.row, _judged(prompt, result, verdict, state), state.first)
-            elif prompt.use == "paid" and state.last is not None:
-                emit(state.row, _judged(*state.last, state), state.first)
-            elif result.status is not Status.PENDING:
-                emit(state.row, _failed(prompt, result, state), state.first)
-            del opened[prompt.position]
+                ended: Prompt | Outcome | None = _judged(prompt, result, state, stages)
+            else:
+                ended = _unanswered(prompt, result, state)
+            if isinstance(ended, Prompt):
+                waiting.append(ended)
+            else:
+                if ended is not None:
+                    emit(state.row, ended, state.first)
+                del opened[prompt.position]
             moved.set()
 
 
-def _judged(prompt: Prompt, reply: Reply, verdict: Answer | Rejection, state: _Open) -> Outcome:
-    answered = isinstance(verdict, Answer)
-    if isinstance(verdict, Answer):
-        repaired = bool(verdict.repairs)
-        status, error, repairs = Status.OK_REPAIRED if repaired else Status.OK, None, verdict.repairs
-        # The standard library's encoder: it carries integers of any size, which a schema may admit.
-        value = json.dumps(verdict.value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Prompt | Outcome:
+    """What follows from a reply: the row's next question, or its end."""
+    verdict = stages.judges[prompt.step](reply)
+    if isinstance(verdict, Rejection):
+        asked = stages.again(prompt, reply, verdict)
+        if asked is None:
+            return _rejected(prompt, reply, verdict, state)
+        stages.tell(AskedAgain(prompt.key, asked.ask, verdict.error, reused=reply.origin is Origin.ELSEWHERE))
+        state.last = (prompt, reply, verdict)
+        return asked
+    if prompt.step + 1 == len(stages.judges):
+        if isinstance(verdict, Prose):
+            raise TypeError("the last turn is judged under the schema")
+        return _answered(prompt, reply, verdict, state)
+    state.last = None
+    if isinstance(verdict, Prose):
+        state.replies += (verdict.text,)
     else:
-        status, error, repairs, value = verdict.status, verdict.error, (), None
-    return Outcome(
-        position=prompt.position,
-        status=status,
-        error=error,
-        answer=value,
+        state.replies += (verdict.value,)
+        state.repairs += tuple(f"turn {prompt.step + 1}: {repair}" for repair in verdict.repairs)
+    follows = stages.follow(state.row, prompt, reply, state.replies)
+    if isinstance(follows, Unaskable):
+        return replace(_told(prompt, reply, state), status=Status.INPUT_ERROR, error=follows.reason)
+    return follows
+
+
+def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Outcome | None:
+    """The end of a row whose question brought no reply; None where it is as if never sent."""
+    if prompt.use == "paid":
+        if state.last is not None:
+            return _rejected(*state.last, state)
+        if state.replies:
+            error = f"turn {prompt.step + 1} has not been asked: what comes before it stands only since the check changed"
+            told = f"{error}; --retry invalid_output asks the row again"
+            return replace(_ended(prompt, state), status=Status.INVALID_OUTPUT, error=told, asks=prompt.ask - 1)
+    if failure.status is Status.PENDING:
+        return None
+    if prompt.max_tokens is not None and failure.status is Status.REQUEST_ERROR and state.last is not None:
+        # The service does not take so large a reply: what it cut off before is what there is.
+        cut = _rejected(*state.last, state)
+        error = f"{cut.error}; asked again with room for {prompt.max_tokens} tokens: {failure.error}"
+        return replace(cut, asks=prompt.ask, attempts=state.attempts + failure.attempts, error=error)
+    return replace(
+        _ended(prompt, state),
+        status=failure.status,
+        error=failure.error,
+        attempts=state.attempts + failure.attempts,
+        request_id=failure.request_id,
+    )
+
+
+def _answered(prompt: Prompt, reply: Reply, answer: Answer, state: _Open) -> Outcome:
+    repairs = (*state.repairs, *answer.repairs)
+    return replace(
+        _told(prompt, reply, state),
+        status=Status.OK_REPAIRED if repairs else Status.OK,
+        # The standard library's encoder: it carries integers of any size, which a schema may admit.
+        answer=json.dumps(answer.value, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
         repairs=repairs,
-        asks=prompt.ask,
-        attempts=state.attempts,
+        raw=None,
+    )
+
+
+def _rejected(prompt: Prompt, reply: Reply, rejection: Rejection, state: _Open) -> Outcome:
+    turn = f"turn {prompt.step + 1}: " if state.first.beyond else ""
+    return replace(_told(prompt, reply, state), status=rejection.status, error=f"{turn}{rejection.error}")
+
+
+def _told(prompt: Prompt, reply: Reply, state: _Open) -> Outcome:
+    """Of a row that ends with this reply."""
+    return replace(
+        _ended(prompt, state),
         reused=not state.bought,
         model=reply.model,
         stop_reason=reply.stop_reason,
         message_id=reply.message_id,
         request_id=reply.request_id,
-        usage=state.usage,
-        cost_usd=state.cost_usd,
         latency_s=reply.latency_s,
         answered_at=reply.at,
-        raw=None if answered else reply.text,
+        # No file of ours can hold half a surrogate pair, which a reply may bring.
+        raw=reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
     )
 
 
-def _failed(prompt: Prompt, failure: Failure, state: _Open) -> Outcome:
+def _ended(prompt: Prompt, state: _Open) -> Outcome:
+    """Of a row that ends with this question; the status is yet to be said."""
     return Outcome(
         position=prompt.position,
-        status=failure.status,
-        error=failure.error,
+        status=Status.PENDING,
         asks=prompt.ask,
-        attempts=state.attempts + failure.attempts,
-        request_id=failure.request_id,
+        attempts=state.attempts,
         usage=state.usage,
         cost_usd=state.cost_usd,
     )

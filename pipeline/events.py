@@ -42,6 +42,8 @@ class AskedAgain:
     key: str
     ask: int
     error: str
+    reused: bool = False
+    """Whether that reply was bought for an identical request of another row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,16 @@ class Verbatim:
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """What was wrong with the reply before it. Where that reply called a tool, this is the call's failed result."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     role: Literal["user", "assistant"]
-    blocks: tuple[Text | Verbatim, ...]
+    blocks: tuple[Text | Verbatim | Complaint, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +116,17 @@ class Prompt:
     turns: tuple[Turn, ...]
     """The conversation after the constant part; the last turn is the user's."""
     ask: int = 1
-    """1 for the first question about the row, one more for each re-ask."""
+    """1 for the first question about the row, one more for each that follows: re-asks and further turns of `prompt.user`."""
     use: Use = "any"
+    step: int = 0
+    """Which turn of `prompt.user` is asked, from 0."""
+    question: int = 1
+    """1 where that turn is asked for the first time, one more for each re-ask of it."""
+    max_tokens: int | None = None
+    """The longest reply, where that is not `model.max_tokens`: an answer that was cut off is asked for with more room."""
+    beyond: tuple[str, ...] = ()
+    """What the later turns of `prompt.user` will be made of: with the request itself, all that this row brings into its
+    conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +235,13 @@ class Answer:
     value: dict[str, JSON]
     repairs: tuple[str, ...] = ()
     """Each mend applied to the text or the value, named; empty when the text was the answer as it stood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A whole reply in free text, to a turn before the last."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

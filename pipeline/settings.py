@@ -85,8 +85,31 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One turn of `prompt.user` where it is more than a text: exactly one of `text` and `file`."""
+
+    text: Text | None = None
+    file: Text | None = None
+    schema: Text | None = None
+    """The JSON Schema of the reply to a turn before the last; None: free text."""
+
+
+def _one_template(turn: str | Question) -> bool:
+    return isinstance(turn, str) or (turn.text is None) != (turn.file is None)
+
+
+Turn = Annotated[
+    Text | Question, Predicate(_one_template), doc("a template as text, {file: path}, or {text or file: …, schema: path}")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompting:
-    user: Annotated[Text | File, doc("the template of a row's prompt as text, or {file: path}")]
+    user: Annotated[
+        tuple[Turn, ...],
+        MinLen(1),
+        doc("the template of a row's prompt as text or {file: path}, or a list of such: turns of one conversation"),
+    ]
     system: Annotated[str | File | None, doc("a template as text, or {file: path}")] = None
     """None: the built-in template, which states the schema."""
     examples: Text | None = None
@@ -125,6 +148,8 @@ class Call:
 class Check:
     repair: Literal["off", "wrappers", "full"] = "wrappers"
     asks: Annotated[int, Ge(1)] = 2
+    grow_max_tokens: Annotated[float, Ge(1)] = 2.0
+    """Times `model.max_tokens`: the room for an answer that is asked for once more because it was cut off; 1: it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -392,7 +392,7 @@ def test_a_second_run_at_the_same_time_is_turned_away_with_the_holders_name(tmp_
 PER_ROW: dict[str, Any] = {
     "wrong json": (lambda _: message("no json at all"), "invalid_output", 2),
     "wrong value": (lambda _: message('{"label": "maybe", "length": 1}'), "invalid_output", 2),
-    "truncated": (lambda _: message('{"label": "yes", "len', stop_reason="max_tokens"), "truncated", 1),
+    "truncated": (lambda _: message('{"label": "yes", "len', stop_reason="max_tokens"), "truncated", 2),
     "refused": (lambda _: message("", content=[], stop_reason="refusal"), "refused", 1),
     "bad request": (lambda _: error(400, "invalid_request_error", "prompt is too long"), "request_error", 1),
 }

@@ -146,6 +146,14 @@ def _notes(made: Form, about: Facts, timeout_s: float) -> list[str]:
     return notes
 
 
+def grown(asked: Form, factor: float) -> int | None:
+    """`max_tokens` for one more question after an answer was cut off; None where there is no more room to give."""
+    room = int(asked.max_tokens * factor)
+    if known(asked.model):
+        room = min(room, facts(asked.model).max_output)
+    return room if room > asked.max_tokens else None
+
+
 def _way(
     model: Model, schema: Schema, about: Facts, faults: list[str]
 ) -> tuple[Literal["native", "tool", "prompt"], dict[str, JSON], list[str]]:

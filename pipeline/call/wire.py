@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from pipeline.call.form import TOOL_NAME, Form
-from pipeline.records import JSON, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
+from pipeline.records import JSON, Complaint, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
 from pipeline.schema.load import deeper_than
 
 KEY_BYTES = 16
@@ -36,34 +36,59 @@ class Shape:
     fixed: dict[str, JSON]
     messages: list[JSON]
     """The example turns."""
-    open_tool: str | None
+    open_tools: tuple[str, ...]
     base: bytes
-    """Digest of endpoint, API version and all of the request that no row changes."""
+    """Digest of endpoint, API version and all of the request that no row changes, but `max_tokens`."""
+    earlier: tuple[Shape, ...] = ()
+    """Those of the turns of `prompt.user` before the last, in order: they ask for another form, or for none."""
+
+    def of(self, prompt: Prompt) -> Shape:
+        """The one that asks this turn."""
+        return self.earlier[prompt.step] if prompt.step < len(self.earlier) else self
 
     def body(self, prompt: Prompt) -> dict[str, JSON]:
         """The whole request body. Its constant part is equal for all rows and ends with the cache breakpoint."""
-        return {**self.fixed, "messages": [*self.messages, *_messages(prompt.turns, self.open_tool)]}
+        own = self.of(prompt)
+        body = {**own.fixed, "messages": [*own.messages, *_messages(prompt.turns, own.open_tools)]}
+        if prompt.max_tokens is not None:
+            body["max_tokens"] = prompt.max_tokens
+        return body
 
     def key(self, prompt: Prompt) -> bytes:
         """The request key, 16 bytes: equal for equal requests. Row, attempt and transport (streamed or whole) are no part.
 
-        BLAKE2b over `base` and the canonical JSON of the row's own turns.
+        BLAKE2b over `base`, `max_tokens` and the canonical JSON of the row's own turns. `max_tokens` stands apart, so that
+        an answer bought with more room is the one that a job with that much room asks for.
         """
-        return blake2b(self.base + _canonical(_messages(prompt.turns, self.open_tool)), digest_size=KEY_BYTES).digest()
+        own = self.of(prompt)
+        room = own.form.max_tokens if prompt.max_tokens is None else prompt.max_tokens
+        return _digest(own.base, str(room).encode(), _canonical(_messages(prompt.turns, own.open_tools)))
+
+    def identity(self, first: Prompt) -> bytes:
+        """What a row asks from its first turn to its last, 16 bytes: for a single turn, the key of its request. A row whose
+        first question is the same may still ask something else later."""
+        key = self.key(first)
+        if not self.earlier:
+            return key
+        return _digest(key, *(shape.base for shape in (*self.earlier, self)), _canonical([*first.beyond]))
 
 
-def shape(constant: Constant, form: Form, asked: str = "api") -> Shape:
+def shape(constant: Constant, form: Form, asked: str = "api", *, free: bool = False, earlier: tuple[Shape, ...] = ()) -> Shape:
     """The constant part of a run's requests, with the cache breakpoint on its last block.
 
     `asked` is who answers: what a rehearsal made up must never stand for an answer of the API, so it is part of the key.
+    `free`: no JSON is asked for, any text will do.
     """
     fixed = _fixed(form)
+    if free:
+        _unbound(fixed)
     system: list[JSON] = [{"type": "text", "text": constant.system}] if constant.system else []
-    messages = _messages(constant.examples if form.way != "tool" else _as_tool_calls(constant.examples), None)
+    messages = _messages(constant.examples if form.way != "tool" else _as_tool_calls(constant.examples), ())
     if system:
         fixed["system"] = system
     said = {**fixed, "messages": messages, "endpoint": "/v1/messages", "version": form.api_version, "asked": asked}
-    base = blake2b(_canonical(said), digest_size=KEY_BYTES).digest()
+    del said["max_tokens"]
+    base = _digest(_canonical(said))
     # The breakpoint changes no answer: it is no part of the key. The first request writes the cache that all others read:
     # a pre-warming one (max_tokens 0) is refused together with a format or a forced tool, and one without them would
     # warm another prefix (build-with-claude/prompt-caching, read 2026-10-08).
@@ -71,7 +96,11 @@ def shape(constant: Constant, form: Form, asked: str = "api") -> Shape:
     last = content[-1] if isinstance(content, list) and content else None
     if form.cache != "off" and isinstance(last, dict):
         last["cache_control"] = {"type": "ephemeral", "ttl": form.cache}
-    return Shape(form, fixed, messages, _open_tool(messages), base)
+    return Shape(form, fixed, messages, _open_tools(messages), base, earlier)
+
+
+def _digest(*parts: bytes) -> bytes:
+    return blake2b(b"\0".join(parts), digest_size=KEY_BYTES).digest()
 
 
 def _canonical(value: JSON) -> bytes:
@@ -100,6 +129,18 @@ def _fixed(form: Form) -> dict[str, JSON]:
     return built
 
 
+def _unbound(fixed: dict[str, JSON]) -> None:
+    """Asks for free text instead. The tool stays, and is not to be called: a conversation that holds calls of it must name
+    it, and what stands before the first message keeps its place in the prompt cache."""
+    output = fixed.get("output_config")
+    if isinstance(output, dict):
+        output.pop("format", None)
+        if not output:
+            del fixed["output_config"]
+    if "tool_choice" in fixed:
+        fixed["tool_choice"] = {"type": "none"}
+
+
 def _as_tool_calls(examples: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """Example answers as calls of the answering tool, so that they show the form that is asked for."""
     turns: list[Turn] = []
@@ -119,34 +160,64 @@ def _as_tool_calls(examples: tuple[Turn, ...]) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _messages(turns: tuple[Turn, ...], open_tool: str | None) -> list[JSON]:
-    """API messages. A user turn after a tool call must begin with that tool's result: `open_tool` is a call left open."""
+def _messages(turns: tuple[Turn, ...], open_tools: tuple[str, ...]) -> list[JSON]:
+    """API messages. A user turn after tool calls must begin with their results: `open_tools` are calls left without.
+
+    An assistant's turn with nothing in it that the API would take back is left out, and the user's turns around it are one.
+    """
     messages: list[JSON] = []
+    said: list[JSON] = []
+    """Content of the user's turn that is being gathered."""
     for turn in turns:
-        content: list[JSON] = []
-        if turn.role == "user" and open_tool is not None:
-            content.append({"type": "tool_result", "tool_use_id": open_tool, "content": "Recorded."})
-            open_tool = None
-        for block in turn.blocks:
-            if isinstance(block, Text):
-                content.append({"type": "text", "text": block.text})
-            else:
-                content.extend(json.loads(block.content))
-        message: JSON = {"role": turn.role, "content": content}
-        messages.append(message)
-        if turn.role == "assistant":
-            open_tool = _open_tool([message])
-    return messages
+        if turn.role == "user":
+            said += _said(turn, open_tools)
+            open_tools = ()
+            continue
+        content = _returnable([block for part in turn.blocks for block in _blocks(part)])
+        if content:
+            messages += [{"role": "user", "content": said}, {"role": "assistant", "content": content}]
+            said = []
+            open_tools = _open_tools(messages)
+    return [*messages, {"role": "user", "content": said}] if said else messages
 
 
-def _open_tool(messages: list[JSON]) -> str | None:
-    """The id of the tool call that the last message leaves without a result."""
+def _said(turn: Turn, open_tools: tuple[str, ...]) -> list[JSON]:
+    """Content of a user's turn."""
+    complaint = turn.blocks[0] if turn.blocks and isinstance(turn.blocks[0], Complaint) else None
+    if complaint is None or not open_tools:
+        results: list[JSON] = [
+            {"type": "tool_result", "tool_use_id": identity, "content": "Recorded."} for identity in open_tools
+        ]
+        return [*results, *(block for part in turn.blocks for block in _blocks(part))]
+    # A failed call is mended by calling again, and text after a result leads the model to end its turn (platform.claude.com/
+    # docs, build-with-claude/handling-stop-reasons, read 2026-11-25): so the complaint is the result itself.
+    return [
+        {"type": "tool_result", "tool_use_id": identity, "content": complaint.text, "is_error": True} for identity in open_tools
+    ]
+
+
+def _blocks(part: Text | Verbatim | Complaint) -> list[JSON]:
+    if isinstance(part, Verbatim):
+        content: list[JSON] = json.loads(part.content)
+        return content
+    return [{"type": "text", "text": part.text}]
+
+
+def _returnable(content: list[JSON]) -> list[JSON]:
+    """An assistant's content as the API takes it back: it refuses blank texts ("text content blocks must contain
+    non-whitespace text") and a turn that ends with thinking ("The final block in an assistant message cannot be `thinking`",
+    github.com/tailcallhq/forgecode/issues/2107)."""
+    kept = [block for block in content if _member(block, "type") != "text" or str(_member(block, "text") or "").strip()]
+    while kept and _member(kept[-1], "type") in ("thinking", "redacted_thinking"):
+        kept.pop()
+    return kept
+
+
+def _open_tools(messages: list[JSON]) -> tuple[str, ...]:
+    """The ids of the tool calls that the last message leaves without a result."""
     content = _member(messages[-1], "content") if messages else None
-    for block in content if isinstance(content, list) else []:
-        if _member(block, "type") == "tool_use":
-            identity = _member(block, "id")
-            return identity if isinstance(identity, str) else None
-    return None
+    calls = (block for block in (content if isinstance(content, list) else []) if _member(block, "type") == "tool_use")
+    return tuple(identity for call in calls if isinstance(identity := _member(call, "id"), str))
 
 
 def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at: float, attempts: int) -> Reply | Unreadable:
@@ -171,7 +242,7 @@ def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at
     return Reply(
         text=_answer_text(content, form),
         content=_LONE_SURROGATES.sub("\ufffd", json.dumps(content, ensure_ascii=False)),
-        stop_reason=message["stop_reason"],
+        stop_reason=_string(message["stop_reason"]) or "",
         model=_string(message.get("model")) or "",
         message_id=_string(message.get("id")) or "",
         request_id=request_id,
@@ -212,8 +283,8 @@ def _usage(usage: dict[str, JSON]) -> Usage:
 
 
 def _refusal(details: JSON) -> str | None:
-    words = [_member(details, "category"), _member(details, "explanation")]
-    return ": ".join(word for word in words if isinstance(word, str)) or None
+    words = [_string(_member(details, "category")), _string(_member(details, "explanation"))]
+    return ": ".join(word for word in words if word is not None) or None
 
 
 def _member(value: JSON, name: str) -> JSON:
@@ -221,4 +292,5 @@ def _member(value: JSON, name: str) -> JSON:
 
 
 def _string(value: JSON) -> str | None:
-    return value if isinstance(value, str) else None
+    """Such a value ends in files, which cannot hold half a surrogate pair."""
+    return _LONE_SURROGATES.sub("\ufffd", value) if isinstance(value, str) else None

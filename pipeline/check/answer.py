@@ -55,7 +55,7 @@ class Judge:
     def judge(self, reply: Reply) -> Answer | Rejection:
         """The answer, with each mend named, or why there is none. Never raises, whatever the text."""
         if reply.stop_reason not in FINISHED:
-            return _unfinished(reply)
+            return unfinished(reply)
         text = reply.text
         read = parse(text)
         if isinstance(read, Parsed) and self._is_answer(read.value):
@@ -148,8 +148,8 @@ def _rejected(error: str, wrong: list[str] | tuple[str, ...]) -> Rejection:
     return Rejection(Status.INVALID_OUTPUT, error, f"Your last reply is not a valid answer:\n{listed}\n{_AGAIN}")
 
 
-def _unfinished(reply: Reply) -> Rejection:
-    """What no mend and no second question of the same kind can help."""
+def unfinished(reply: Reply) -> Rejection:
+    """What no mend and no second question of the same kind can help: for a stop reason that is not in FINISHED."""
     match reply.stop_reason:
         case "max_tokens":
             return Rejection(Status.TRUNCATED, _cut_off(reply), None)

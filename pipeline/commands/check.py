@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -56,11 +57,38 @@ def _asking(made: Loaded) -> list[str]:
     }
     return [
         f"model      {asked.model} at {where}; {priced}",
-        f"asks for   JSON by {asked.way}, at most {made.job.check.asks} times a row; max_tokens {asked.max_tokens:,}{streamed}",
+        f"asks for   JSON by {asked.way}, at most {made.job.check.asks} times {_each(made)}; "
+        f"max_tokens {asked.max_tokens:,}{streamed}",
+        *_room(made),
         f"thinking   {thinking}, effort {asked.effort or 'left out'}; prompt cache {cache}",
         *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
-        *(f"note       {note}" for note in asked.notes),
+        *(f"note       {note}" for note in dict.fromkeys(note for one in made.forms for note in one.notes)),
+        *(f"advice     {plain(advice, SHOWN_CHARACTERS)}" for advice in _advice(made)),
     ]
+
+
+def _each(made: Loaded) -> str:
+    turns = len(made.templates.users)
+    return "a row" if turns == 1 else f"each of {turns} turns"
+
+
+def _room(made: Loaded) -> list[str]:
+    grown = made.asks.grown
+    if grown is None or made.asks.most == 1:
+        return []
+    return [f"           one that is cut off is asked for once more, with max_tokens {grown:,}"]
+
+
+def _advice(made: Loaded) -> Iterator[str]:
+    """Where a document could pass for instructions."""
+    for user in made.templates.users:
+        if user.has_words and user.bare:
+            name = user.bare[0]
+            inside = name if name.isidentifier() else f'row["{name}"]'
+            yield (
+                f"{user.where} has words of its own beside {', '.join(user.bare)}: a document that says the like could pass "
+                f"for them. {{{{ {inside} | document }}}} puts it between tags that it cannot close (docs/prompts.md)"
+            )
 
 
 def _output(made: Loaded) -> list[str]:
@@ -85,10 +113,23 @@ def _first(made: Loaded) -> list[str]:
             lines.append(f"the prompt of row {plain(row.key)}:")
             lines.append(_block("system", asked.constant.system))
             lines += [_block(f"{turn.role} (example)", _words(turn)) for turn in asked.constant.examples]
-            lines += [_block(turn.role, _words(turn)) for turn in asked.turns]
-            if made.form.way != "prompt":
-                lines.append(_block(f"schema, {made.form.way} form", json.dumps(made.form.schema, ensure_ascii=False)))
+            lines += _turns(made, asked)
     return lines
+
+
+def _turns(made: Loaded, asked: Prompt) -> Iterator[str]:
+    """What is asked of a row, turn by turn; the template itself where a turn is made of replies."""
+    users, several = made.templates.users, len(made.templates.users) > 1
+    for number, (user, chosen) in enumerate(zip(users, made.forms, strict=True)):
+        is_last = number == len(users) - 1
+        turn = f", turn {number + 1} of {len(users)}" if several else ""
+        template = ", template: it takes replies" if user.takes_replies else ""
+        text = user.text if user.takes_replies else _words(asked.turns[0]) if number == 0 else asked.beyond[number - 1]
+        yield _block(f"user{turn}{template}", text)
+        if not is_last and made.earlier[number] is None:
+            yield _block("answered in free text", "")
+        elif chosen.way != "prompt":
+            yield _block(f"schema, {chosen.way} form", json.dumps(chosen.schema, ensure_ascii=False))
 
 
 def _words(turn: Turn) -> str:

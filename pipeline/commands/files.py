@@ -8,12 +8,12 @@ from pipeline.errors import ConfigInvalid
 from pipeline.schema.load import Schema, load
 
 
-def schema(path: Path) -> Schema:
-    """The schema, closed and checked. ConfigInvalid with every fault.
+def schema(path: Path, what: str = "schema") -> Schema:
+    """The schema, closed and checked. ConfigInvalid with every fault; `what` names the key where it cannot be read.
 
     A `$ref` reads files of the schema's own folder and below, and no others: not through a link either.
     """
-    return load(text(path, "schema"), str(path), lambda name: _beside(path.parent, name))
+    return load(text(path, what), str(path), lambda name: _beside(path.parent, name))
 
 
 def _beside(folder: Path, name: str) -> str:

@@ -19,14 +19,16 @@ from urllib.parse import urlsplit
 from pipeline import __version__
 from pipeline.call.caller import Server
 from pipeline.call.descriptors import room_for
-from pipeline.call.form import API_VERSION, Form, cached, form
+from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import Judge
+from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
-from pipeline.commands.files import text as _text
+from pipeline.commands.files import text
 from pipeline.commands.prices import shipped_prices
+from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, refuse_unstated, template_text, users
 from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
@@ -35,11 +37,12 @@ from pipeline.measure.price import Prices
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
 from pipeline.records import JSON, Constant, Reply
-from pipeline.render.prompt import prompt
-from pipeline.render.template import Example, Templates, compiled, constant
+from pipeline.render.constant import constant
+from pipeline.render.prompt import Asks, again, follow, prompt
+from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema
-from pipeline.settings import File, Job, is_endpoint, is_loopback
+from pipeline.settings import Job, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
@@ -61,9 +64,12 @@ class Loaded:
 
     job: Job
     schema: Schema
+    earlier: tuple[Schema | None, ...]
+    """Of the turns of `prompt.user` before the last; None: free text."""
     templates: Templates
     constant: Constant
-    form: Form
+    forms: tuple[Form, ...]
+    """Of each turn."""
     shape: Shape
     prices: Prices
     source: Source
@@ -73,13 +79,22 @@ class Loaded:
     folder: RunFolder
 
     @property
+    def form(self) -> Form:
+        """How the answer is asked for: that of the last turn."""
+        return self.forms[-1]
+
+    @property
+    def asks(self) -> Asks:
+        return Asks(self.job.check.asks, grown(self.form, self.job.check.grow_max_tokens))
+
+    @property
     def local(self) -> bool:
         return self.job.call.base_url == LOCAL
 
 
 def read_job(config: Path, overrides: Sequence[str]) -> Job:
     """The settings in a config file. ConfigInvalid with every fault at once."""
-    return parse(_text(config, "the config"), str(config), overrides)
+    return parse(text(config, "the config"), str(config), overrides)
 
 
 def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> Loaded:
@@ -87,25 +102,29 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     job = read_job(config, overrides)
     _check_rehearsal(job)
     schema = schema_in(Path(job.schema))
-    system = None if job.prompt.system is None else _template(job.prompt.system, "prompt.system")
-    templates = compiled(system, _template(job.prompt.user, "prompt.user"))
-    chosen = form(job.model, schema, timeout_s=job.call.timeout_s)
-    if chosen.way == "prompt" and not templates.states_schema:
-        raise ConfigInvalid("prompt.system does not show {{ schema }}, and this model is asked for JSON by the prompt alone")
+    earlier = earlier_schemas(job.prompt)
+    system = None if job.prompt.system is None else template_text(job.prompt.system, "prompt.system")
+    templates = compiled(system, *users(job.prompt))
+    refuse_unknown_replies(templates, [None if one is None else one.properties for one in earlier])
+    forms = forms_of(job.model, schema, earlier, timeout_s=job.call.timeout_s)
+    refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit)
     needs = _needs(job, templates, source)
-    examples = _examples(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
-    fixed = constant(templates, schema, examples)
-    chosen = cached(chosen, fixed)
+    examples = examples_of(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
+    fixed = constant(templates, schema, examples, earlier)
+    forms = tuple(cached(one, fixed) for one in forms)
+    by = asked(job, os.environ)
+    shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
     check_target(Path(job.output.path), columns)
     return Loaded(
         job=job,
         schema=schema,
+        earlier=earlier,
         templates=templates,
         constant=fixed,
-        form=chosen,
-        shape=shape(fixed, chosen, asked(job, os.environ)),
+        forms=forms,
+        shape=shape(fixed, forms[-1], by, earlier=shapes),
         prices=shipped_prices(),
         source=source,
         columns=columns,
@@ -122,15 +141,19 @@ def work(made: Loaded, url: str) -> Work:
     if concurrency == "auto":
         concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
     concurrency = _within_open_files(concurrency, asked_for=job.call.concurrency != "auto")
+    judges = [prose if one is None else Judge(one, job.check.repair).judge for one in (*made.earlier, made.schema)]
+    room = max(made.form.max_tokens, made.asks.grown or 0)
     return Work(
         source=made.source,
         key=job.input.key,
         limit=made.limit,
         needs=made.needs,
         prompt=partial(prompt, templates=made.templates, constant=made.constant),
+        follow=partial(follow, templates=made.templates),
+        again=partial(again, asks=made.asks),
         shape=made.shape,
-        judge=Judge(made.schema, job.check.repair).judge,
-        judged_by=f"{made.schema.digest} {job.check.repair}",
+        judges=judges,
+        judged_by=" ".join([made.schema.digest, job.check.repair, *(one.digest for one in made.earlier if one is not None)]),
         price=price(made),
         enums=made.schema.enums(),
         columns=made.columns,
@@ -140,8 +163,7 @@ def work(made: Loaded, url: str) -> Work:
         parts=parts(made),
         connect=partial(connection, job, url, concurrency, os.environ, made.form),
         limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
-        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
-        asks=job.check.asks,
+        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * room + 4096)),
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
@@ -229,7 +251,7 @@ def parts(made: Loaded) -> dict[str, str]:
     job = made.job
     values: dict[str, object] = {
         "prompt.system": made.constant.system,
-        "prompt.user": _template(job.prompt.user, "prompt.user"),
+        "prompt.user": [[user.text for user in made.templates.users], [one.schema for one in made.forms[:-1]]],
         "prompt.examples": [dataclasses.asdict(turn) for turn in made.constant.examples],
         "schema": made.form.schema,
         "model.name": made.form.model,
@@ -238,7 +260,7 @@ def parts(made: Loaded) -> dict[str, str]:
         "model.effort": made.form.effort,
         "model.format": made.form.way,
         "call.base_url": asked(job, os.environ),
-        REQUEST: made.shape.base.hex(),
+        REQUEST: [one.base.hex() for one in (*made.shape.earlier, made.shape)],
     }
     # Only where there is something: run folders that are older than these keys have no such part.
     if made.form.stop_sequences:
@@ -284,34 +306,6 @@ def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:
         hidden = sorted(templates.columns - set(job.input.columns))
         if hidden:
             raise ConfigInvalid(f"prompt.user takes {', '.join(hidden)}, which input.columns does not list")
-    require(there, sorted(templates.columns), "prompt.user")
+    wanted = [(name, f"{user.where}, line {line}") for user in templates.users for name, line in user.columns.items()]
+    require(there, [name for name, _ in wanted], dict(reversed(wanted)))
     return tuple(name for name in there.names if name in templates.columns)
-
-
-def _examples(path: str, templates: Templates, judge: Judge) -> list[Example]:
-    """The few-shot examples, each answer valid under the schema. ConfigInvalid with every bad line."""
-    found: list[Example] = []
-    faults: list[str] = []
-    for number, line in enumerate(_text(Path(path), "prompt.examples").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            read = json.loads(line)
-        except ValueError as error:
-            faults.append(f"{path}:{number}: not JSON: {error}")
-            continue
-        if not isinstance(read, dict) or not isinstance(read.get("input"), dict) or not isinstance(read.get("answer"), dict):
-            faults.append(f'{path}:{number}: an example is {{"input": {{…columns…}}, "answer": {{…}}}}')
-            continue
-        missing = sorted(templates.columns - read["input"].keys())
-        if missing:
-            faults.append(f"{path}:{number}: input lacks {', '.join(missing)}, which prompt.user takes")
-        faults += [f"{path}:{number}: answer: {fault}" for fault in judge.faults(read["answer"])]
-        found.append(Example(read["input"], read["answer"]))
-    if faults:
-        raise ConfigInvalid("the few-shot examples cannot be used", faults=faults)
-    return found
-
-
-def _template(value: str | File, where: str) -> str:
-    return _text(Path(value.file), where) if isinstance(value, File) else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Union, get_args, get_origin, get_type_hints
@@ -36,7 +36,6 @@ NOT_YET: Mapping[Key, JSON] = {
     ("call", "deadline"): None,
     ("call", "batch_size"): None,
     ("call", "after_expiry"): None,
-    ("check", "grow_max_tokens"): None,
     ("run", "budget_usd"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
@@ -50,7 +49,6 @@ def _is_remote(value: JSON) -> bool:
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
     (("call", "mode"), lambda value: value in ("batch", "auto"), "expected online"),
-    (("prompt", "user"), lambda value: isinstance(value, list), "expected one template"),
     (("input", "path"), _is_remote, "expected a path on this machine"),
     (("output", "path"), _is_remote, "expected a path on this machine"),
 )
@@ -232,6 +230,10 @@ def _validated(draft: _Draft) -> Job | None:
     source = draft.values["input"]
     if isinstance(source, dict) and isinstance(source.get("path"), str):
         source["path"] = [source["path"]]
+    prompt = draft.values["prompt"]
+    alone = isinstance(prompt, dict) and not isinstance(prompt.get("user"), (list, NoneType))
+    if isinstance(prompt, dict) and alone:
+        prompt["user"] = [prompt["user"]]
     known = {fault.key for fault in draft.faults}
     try:
         # As JSON, because strict pydantic takes a mapping for a dataclass and a list for a tuple only from there.
@@ -240,6 +242,8 @@ def _validated(draft: _Draft) -> Job | None:
         details = error.errors(include_url=False, include_context=False, include_input=False)
         for problem in details:
             fault = _fault(problem["type"], problem["loc"][1:], draft.values)
+            if alone and fault.key == ("prompt", "user", 0):
+                fault = replace(fault, key=("prompt", "user"))
             if fault.key not in known:
                 draft.faults.append(fault)
                 known.add(fault.key)

@@ -18,7 +18,19 @@ from pipeline.call.online import Online
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
 from pipeline.errors import InputUnreadable, StorageFailed
-from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Notice, Planned, Publishing, Retrying, RowEnded
+from pipeline.events import (
+    AskedAgain,
+    Event,
+    InDoubt,
+    InFlight,
+    Kept,
+    Listener,
+    Notice,
+    Planned,
+    Publishing,
+    Retrying,
+    RowEnded,
+)
 from pipeline.job.published import Table, standing, written
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
@@ -148,7 +160,7 @@ class Execution:
             for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
                 self._tell(Notice(note))
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
-            stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
+            stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, self._priced, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
             await transport.close()
@@ -193,7 +205,7 @@ class Execution:
         return cost_usd
 
     def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
-        self._journal.ended(outcome, self._work.shape.key(prompt) if prompt is not None else None)
+        self._journal.ended(outcome, self._work.shape.identity(prompt) if prompt is not None else None)
         self._stale.pop(row.position, None)
         self._tally.ended(outcome)
         self._tell(RowEnded(row.key, outcome))
@@ -241,6 +253,8 @@ class Execution:
         if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):
             self._tally.doubt(1)
             self._journal.doubted()
+        if isinstance(event, AskedAgain) and not event.reused:
+            self._tally.asked_again()
         self._listener(event)
 
     def _ticked(self) -> None:

@@ -15,7 +15,7 @@ from pipeline.measure.gold import Agreed
 from pipeline.measure.summary import Summary
 from pipeline.read.fingerprint import Fingerprint
 from pipeline.read.source import Source
-from pipeline.records import JSON, Answer, Prompt, Rejection, Reply, Row
+from pipeline.records import JSON, Answer, Prompt, Prose, Rejection, Reply, Row
 from pipeline.render.prompt import Unaskable
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table_columns import Columns
@@ -36,8 +36,11 @@ class Work:
     needs: tuple[str, ...]
     """Columns that a prompt takes."""
     prompt: Callable[[Row], Prompt | Unaskable]
+    follow: Callable[[Row, Prompt, Reply, Sequence[JSON]], Prompt | Unaskable]
+    again: Callable[[Prompt, Reply, Rejection], Prompt | None]
     shape: Shape
-    judge: Callable[[Reply], Answer | Rejection]
+    judges: Sequence[Callable[[Reply], Answer | Prose | Rejection]]
+    """One for each turn of `prompt.user`."""
     judged_by: str
     """Digest of schema and check: replies are judged again, free, when it changes."""
     price: Callable[[Reply], float | None]
@@ -56,7 +59,6 @@ class Work:
     limits: Limits
     reserve_bytes: int
     """Disk for the replies that may be out at once, at their longest."""
-    asks: int
     max_failed: int | str
     drain_s: float
 
@@ -66,9 +68,9 @@ class Work:
         return list(dict.fromkeys([*self.needs, *([self.key] if self.key is not None else [])]))
 
     def request_key(self, row: Row) -> bytes | None:
-        """Of the first request about the row; None where the row makes none."""
+        """Of all that is asked about the row; None where nothing is."""
         prompt = self.prompt(row)
-        return self.shape.key(prompt) if isinstance(prompt, Prompt) else None
+        return self.shape.identity(prompt) if isinstance(prompt, Prompt) else None
 
 
 @dataclass(frozen=True, slots=True)

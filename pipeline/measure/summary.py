@@ -83,7 +83,10 @@ class Tally:
         self._ended += 1
         if not outcome.reused:
             self._retries += max(0, outcome.attempts - outcome.asks)
-            self._asks_again += max(0, outcome.asks - 1)
+
+    def asked_again(self) -> None:
+        """A reply was no answer and its question is asked once more."""
+        self._asks_again += 1
 
     def bought(self, usage: Usage, cost_usd: float | None) -> None:
         """A reply that this execution paid for; None: its model has no price."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -43,15 +43,17 @@ def union(found: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
     return pa.schema(list(types.items()))
 
 
-def require(schema: pa.Schema, names: Sequence[str], wanted_by: str) -> None:
-    """Raises ConfigInvalid unless every name is a column; `wanted_by` is the config key that asks for them."""
+def require(schema: pa.Schema, names: Sequence[str], wanted_by: str | Mapping[str, str]) -> None:
+    """Raises ConfigInvalid unless every name is a column; `wanted_by` is the config key that asks for them, or says for each
+    what does."""
     known: list[str] = schema.names
     faults = []
     for name in dict.fromkeys(names):
         if name not in known:
             nearest = get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            faults.append(f"{wanted_by}: the input has no column {name!r}{hint}")
+            where = wanted_by if isinstance(wanted_by, str) else wanted_by[name]
+            faults.append(f"{where}: the input has no column {name!r}{hint}")
     if faults:
         shown = ", ".join(map(repr, known[:20])) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
         raise ConfigInvalid(faults[0], faults=[*faults[1:], f"the columns are {shown}"])

@@ -1,11 +1,15 @@
-"""Row → Prompt, and Rejection → the next ask."""
+"""Row → Prompt; a reply → the next turn of the conversation; a Rejection → the same turn asked again."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.records import Constant, Prompt, Reply, Row, Text, Turn, Verbatim
-from pipeline.render.template import RENDERING, Templates
+from pipeline.records import JSON, Complaint, Constant, Prompt, Rejection, Reply, Row, Text, Turn, Verbatim
+from pipeline.render.template import RENDERING, Templates, UserTemplate
+
+NOTHING_CAME = "Your last reply was empty. Give the answer that was asked for, and nothing else."
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,26 +19,86 @@ class Unaskable:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """How often one turn of a row is asked, and with how much room."""
+
+    most: int
+    """Questions a turn may take: `check.asks`."""
+    grown: int | None = None
+    """`max_tokens` for the one more question after an answer that was cut off; None: it is not asked again."""
+
+
 def prompt(row: Row, templates: Templates, constant: Constant) -> Prompt | Unaskable:
-    """The first question about a row."""
+    """The first question about a row. Later turns that take no replies are tried too, so that a row which cannot be asked to
+    the end costs nothing."""
     if row.fault is not None:
         return Unaskable(row.fault)
+    first, *later = templates.users
+    text = _rendered(first, row, ())
+    if isinstance(text, Unaskable):
+        return text
+    beyond: list[str] = []
+    for user in later:
+        said = _with_values(user, row) if user.takes_replies else _rendered(user, row, ())
+        if isinstance(said, Unaskable):
+            return said
+        beyond.append(said)
+    return Prompt(row.position, row.key, constant, (Turn("user", (Text(text),)),), use=row.use, beyond=tuple(beyond))
+
+
+def follow(row: Row, asked: Prompt, reply: Reply, replies: Sequence[JSON], templates: Templates) -> Prompt | Unaskable:
+    """The next turn of the conversation, after a reply that stands. `replies`: those to all turns so far."""
+    text = _rendered(templates.users[asked.step + 1], row, replies)
+    if isinstance(text, Unaskable):
+        return text
+    turns = (*asked.turns, Turn("assistant", (Verbatim(reply.content),)), Turn("user", (Text(text),)))
+    return replace(asked, turns=turns, ask=asked.ask + 1, step=asked.step + 1, question=1, max_tokens=None)
+
+
+def again(asked: Prompt, reply: Reply, rejection: Rejection, asks: Asks) -> Prompt | None:
+    """The same turn asked again; None where it may not be, or where that would not help.
+
+    Never the same request twice: a reply that is no answer is told what is wrong with it, one that was cut off gets more
+    room, once, in the conversation as it was. An empty reply is told so once (asked again unchanged it stays empty:
+    platform.claude.com/docs, build-with-claude/handling-stop-reasons, read 2026-11-25); a refusal is final.
+    """
+    if asked.question >= asks.most or reply.stop_reason == "refusal":
+        return None
+    further = replace(asked, ask=asked.ask + 1, question=asked.question + 1)
+    if reply.stop_reason == "max_tokens":
+        has_grown = asked.max_tokens is not None
+        return None if asks.grown is None or has_grown else replace(further, max_tokens=asks.grown)
+    complaint = rejection.complaint
+    if reply.stop_reason == "end_turn" and not reply.text.strip():
+        complaint = None if _was_told(asked) else complaint or NOTHING_CAME
+    if complaint is None:
+        return None
+    turns = (Turn("assistant", (Verbatim(reply.content),)), Turn("user", (Complaint(complaint),)))
+    return replace(further, turns=(*asked.turns, *turns))
+
+
+def _was_told(asked: Prompt) -> bool:
+    return any(isinstance(block, Complaint) for block in asked.turns[-1].blocks)
+
+
+def _rendered(user: UserTemplate, row: Row, replies: Sequence[JSON]) -> str | Unaskable:
     try:
-        text = templates.render(row.values)
+        text = user.render(row.values, replies)
     # What a template may do with odd values of a row; the template itself was compiled and tried before.
     except RENDERING as error:
-        return Unaskable(f"prompt.user cannot be rendered for this row: {error}")
+        return Unaskable(f"{user.at(error)}: cannot be rendered for this row: {error}")
     if not text.strip():
-        columns = ", ".join(sorted(templates.columns)) or "prompt.user"
+        columns = ", ".join(sorted(user.columns)) or user.where
         return Unaskable(f"the prompt came out empty: nothing to ask about in {columns}")
     try:
         text.encode()
     except UnicodeEncodeError:
         return Unaskable("the prompt holds half of a surrogate pair, which no request can carry: mend the text of this row")
-    return Prompt(row.position, row.key, constant, (Turn("user", (Text(text),)),), use=row.use)
+    return text
 
 
-def again(asked: Prompt, reply: Reply, complaint: str) -> Prompt:
-    """The next question: the conversation so far, the model's own reply, and what was wrong with it."""
-    turns = (*asked.turns, Turn("assistant", (Verbatim(reply.content),)), Turn("user", (Text(complaint),)))
-    return replace(asked, turns=turns, ask=asked.ask + 1)
+def _with_values(user: UserTemplate, row: Row) -> str:
+    """What a turn that cannot be rendered yet will be made of."""
+    values = {name: row.values.get(name) for name in sorted(user.columns)}
+    return json.dumps([user.text, values], default=repr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.call.form import Form, cached, form
+from pipeline.call.form import Form, cached, form, grown
 from pipeline.call.models import DATED, MODELS, facts
 from pipeline.call.wire import shape
 from pipeline.errors import ConfigInvalid
@@ -248,3 +248,21 @@ def test_examples_and_schema_count_for_the_cache() -> None:
 def test_caching_that_is_off_or_of_an_unknown_model_is_left_alone() -> None:
     for made in (resolved("claude-haiku-5-5", cache="off"), resolved("smollm2-135m")):
         assert cached(made, Constant("short")) == made
+
+
+@pytest.mark.parametrize(
+    ("name", "max_tokens", "factor", "room"),
+    [
+        ("claude-haiku-5-5", 1000, 2.0, 2000),
+        ("claude-haiku-5-5", 1000, 1.0, None),
+        ("claude-haiku-5-5", 3, 1.1, None),
+        ("claude-haiku-5-5", 100_000, 2.0, 128_000),
+        ("claude-haiku-5-5", 128_000, 2.0, None),
+        ("claude-haiku-4-5-20251001", 50_000, 2.0, 64_000),
+        ("smollm2-135m", 100_000, 2.0, 200_000),
+    ],
+)
+def test_more_room_is_at_most_what_the_model_is_known_to_write(
+    name: str, max_tokens: int, factor: float, room: int | None
+) -> None:
+    assert grown(resolved(name, max_tokens=max_tokens), factor) == room

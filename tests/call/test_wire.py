@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.call.wire import Unreadable, read, shape
-from pipeline.records import Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
+from pipeline.records import Complaint, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
 from tests.api import message
 from tests.call.fakes import CONSTANT, FORM, SHAPE, prompt
 
@@ -80,6 +80,96 @@ def test_a_reply_goes_back_as_it_came() -> None:
     turns = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim(content),)), Turn("user", (Text("Wrong."),)))
     body: dict[str, Any] = SHAPE.body(Prompt(0, "k", CONSTANT, turns, ask=2))
     assert body["messages"][1]["content"] == json.loads(content)
+
+
+def after(content: str, *blocks: Text | Complaint) -> Prompt:
+    """A prompt whose last turn follows this reply."""
+    turns = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim(content),)), Turn("user", blocks))
+    return Prompt(0, "k", CONSTANT, turns, ask=2)
+
+
+CALLS = json.dumps([{"type": "tool_use", "id": f"toolu_{n}", "name": "record_answer", "input": {}} for n in (1, 2)])
+
+
+def test_a_complaint_is_the_failed_result_of_every_call_left_open() -> None:
+    body: dict[str, Any] = shape(CONSTANT, TOOL).body(after(CALLS, Complaint("Wrong.")))
+    assert body["messages"][2] == {
+        "role": "user",
+        "content": [
+            {"type": "tool_result", "tool_use_id": f"toolu_{n}", "content": "Wrong.", "is_error": True} for n in (1, 2)
+        ],
+    }
+
+
+def test_a_complaint_about_a_text_is_a_text() -> None:
+    body: dict[str, Any] = SHAPE.body(after('[{"type":"text","text":"no"}]', Complaint("Wrong.")))
+    assert body["messages"][2] == {"role": "user", "content": [{"type": "text", "text": "Wrong."}]}
+
+
+def test_a_further_turn_after_calls_comes_behind_their_results() -> None:
+    body: dict[str, Any] = shape(CONSTANT, TOOL).body(after(CALLS, Text("And?")))
+    assert [block["type"] for block in body["messages"][2]["content"]] == ["tool_result", "tool_result", "text"]
+    assert not any(block.get("is_error") for block in body["messages"][2]["content"])
+
+
+THOUGHT = {"type": "thinking", "thinking": "", "signature": "s"}
+HIDDEN = {"type": "redacted_thinking", "data": "s"}
+
+
+@pytest.mark.parametrize(
+    "content", [[], [{"type": "text", "text": " "}], [THOUGHT], [THOUGHT, HIDDEN, {"type": "text", "text": ""}]]
+)
+def test_a_turn_that_the_api_would_not_take_back_is_left_out(content: list[Any]) -> None:
+    body: dict[str, Any] = SHAPE.body(after(json.dumps(content), Complaint("Nothing came.")))
+    assert body["messages"] == [
+        {"role": "user", "content": [{"type": "text", "text": "Fine."}, {"type": "text", "text": "Nothing came."}]}
+    ]
+
+
+def test_thinking_before_a_text_goes_back_and_thinking_after_it_does_not() -> None:
+    said = {"type": "text", "text": "{}"}
+    body: dict[str, Any] = SHAPE.body(after(json.dumps([THOUGHT, said, HIDDEN]), Complaint("Wrong.")))
+    assert body["messages"][1]["content"] == [THOUGHT, said]
+
+
+def test_more_room_is_another_request_and_the_one_of_a_job_with_that_room() -> None:
+    grown = replace(prompt("Fine."), max_tokens=200)
+    assert SHAPE.body(grown) == {**SHAPE.body(prompt("Fine.")), "max_tokens": 200}
+    assert SHAPE.key(grown) != SHAPE.key(prompt("Fine."))
+    assert SHAPE.key(grown) == shape(CONSTANT, replace(FORM, max_tokens=200)).key(prompt("Fine."))
+
+
+def test_a_turn_of_free_text_asks_for_no_form() -> None:
+    free = shape(CONSTANT, FORM, free=True).body(prompt("Fine."))
+    assert free["output_config"] == {"effort": "low"}
+    assert "output_config" not in shape(CONSTANT, replace(FORM, effort=None), free=True).body(prompt("Fine."))
+    tool, asked = (shape(CONSTANT, TOOL, free=free).body(prompt("Fine.")) for free in (True, False))
+    assert tool["tool_choice"] == {"type": "none"}
+    assert tool["tools"] == asked["tools"]
+    assert shape(CONSTANT, FORM, free=True).key(prompt("Fine.")) != SHAPE.key(prompt("Fine."))
+
+
+def test_each_turn_has_its_own_fixed_part() -> None:
+    whole = shape(CONSTANT, FORM, earlier=(shape(CONSTANT, FORM, free=True),))
+    first, last = prompt("Fine."), replace(prompt("Fine."), step=1)
+    assert "format" not in json.dumps(whole.body(first))
+    assert whole.body(last) == SHAPE.body(prompt("Fine."))
+    assert whole.key(last) == SHAPE.key(prompt("Fine.")) != whole.key(first)
+
+
+def test_a_row_is_known_by_all_that_it_will_ask() -> None:
+    free = shape(CONSTANT, FORM, free=True)
+    whole = shape(CONSTANT, FORM, earlier=(free,))
+    asked = replace(prompt("Fine."), beyond=("Why?",))
+    others = [
+        whole.identity(replace(asked, beyond=("Why not?",))),
+        whole.identity(replace(asked, beyond=("Wh", "y?"))),
+        shape(CONSTANT, replace(FORM, schema={"type": "object", "title": "T"}), earlier=(free,)).identity(asked),
+        shape(CONSTANT, FORM, earlier=(free, free)).identity(asked),
+        whole.identity(replace(prompt("fine."), beyond=("Why?",))),
+    ]
+    assert len({whole.identity(asked), *others}) == 6
+    assert SHAPE.identity(prompt("Fine.")) == SHAPE.key(prompt("Fine."))
 
 
 def test_the_key_is_that_of_the_request_and_not_of_the_row() -> None:

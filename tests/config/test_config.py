@@ -18,7 +18,7 @@ from pipeline.config.parse import NOT_YET, canonical, parse
 from pipeline.config.wording import expected
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
-from pipeline.settings import Call, Check, File, Input, Job, Model, Output, Prompting, Run
+from pipeline.settings import Call, Check, Input, Job, Model, Output, Prompting, Question, Run
 
 GOOD = """\
 name: reviews
@@ -36,7 +36,7 @@ JOB = Job(
     name="reviews",
     input=Input(path=("a.csv",)),
     schema="s.json",
-    prompt=Prompting(user="{{ text }}"),
+    prompt=Prompting(user=("{{ text }}",)),
     model=Model(name="claude-haiku-5-5"),
     output=Output(path="out.parquet"),
 )
@@ -87,7 +87,7 @@ schema: s.json
 prompt: {user: {file: user.j2}, system: "", examples: few.jsonl}
 model: {name: m, max_tokens: 9, thinking: off, effort: low, format: tool, cache: 1h, stream: true}
 call: {mode: online, base_url: local, rehearsal: f.yaml, concurrency: 8, timeout_s: 0.5, attempts: 1}
-check: {repair: full, asks: 1}
+check: {repair: full, asks: 1, grow_max_tokens: 1.5}
 run: {folder: state, max_failed: 0.5%, longest_wait_s: 0, drain_s: 3}
 output: {path: o.jsonl, keep: [], prefix: a_}
 """
@@ -95,10 +95,10 @@ output: {path: o.jsonl, keep: [], prefix: a_}
         name="r-1.x",
         input=Input(path=("a/*.csv", "b.parquet"), key="id", columns=("text", "7")),
         schema="s.json",
-        prompt=Prompting(user=File(file="user.j2"), system="", examples="few.jsonl"),
+        prompt=Prompting(user=(Question(file="user.j2"),), system="", examples="few.jsonl"),
         model=Model(name="m", max_tokens=9, thinking="off", effort="low", format="tool", cache="1h", stream=True),
         call=Call(mode="online", base_url="local", rehearsal="f.yaml", concurrency=8, timeout_s=0.5, attempts=1),
-        check=Check(repair="full", asks=1),
+        check=Check(repair="full", asks=1, grow_max_tokens=1.5),
         run=Run(folder="state", max_failed="0.5%", longest_wait_s=0, drain_s=3),
         output=Output(path="o.jsonl", keep=(), prefix="a_"),
     )
@@ -185,6 +185,8 @@ def test_a_section_with_every_key_commented_out_is_a_section_left_out() -> None:
     assert parse(GOOD + "call:\n  # attempts: 9\ncheck: null\nrun: {}\n", "job.yaml") == JOB
 
 
+TURNS = "the template of a row's prompt as text or {file: path}, or a list of such: turns of one conversation"
+A_TURN = "a template as text, {file: path}, or {text or file: …, schema: path}"
 WRONG_VALUES = [
     # what is set, what is said after the key
     ("model.max_tokens='1024'", 'is "1024", expected a whole number of at least 1; write it without quotes'),
@@ -214,8 +216,12 @@ WRONG_VALUES = [
     ("call.mode=batch", '"batch" is not available yet, expected online'),
     ("call.mode=auto", '"auto" is not available yet, expected online'),
     ("call.mode=onlin", 'is "onlin", expected online; did you mean online?'),
-    ("prompt.user=[a, b]", "a list is not available yet, expected one template"),
-    ("prompt.user=''", 'is "", expected the template of a row\'s prompt as text, or {file: path}'),
+    ("prompt.user=''", f'is "", expected {A_TURN}'),
+    ("prompt.user=[]", f"is a list, expected {TURNS}"),
+    ("prompt.user=5", f"is 5, expected {A_TURN}; if it is meant as text, put it in quotes"),
+    ("prompt.user={schema: s.json}", f"is a mapping, expected {A_TURN}"),
+    ("prompt.user={text: a, file: b}", f"is a mapping, expected {A_TURN}"),
+    ("check.grow_max_tokens=0.5", "is 0.5, expected a number of at least 1"),
     ("prompt.user={{ text }}", "a key must be text; a template such as {{ text }} needs quotes around it"),
     ("prompt.system={path: x}", "is a mapping, expected a template as text, or {file: path}"),
     ("input.path=[]", "is a list, expected the path of the corpus, or a list of paths"),
@@ -243,6 +249,18 @@ WRONG_VALUES = [
 def test_a_wrong_value_is_told_with_what_was_expected(override: str, said: str) -> None:
     dotted = override.partition("=")[0]
     assert faults(GOOD, override) == [f"--set {override}: {dotted}: {said}"]
+
+
+def test_a_conversation_is_a_list_of_templates_with_schemas_of_their_own() -> None:
+    job = parse(GOOD, "job.yaml", ["prompt.user=[a, {file: b.j2}, {text: c, schema: c.json}, d]"])
+    assert job.prompt.user == ("a", Question(file="b.j2"), Question(text="c", schema="c.json"), "d")
+
+
+@pytest.mark.parametrize("turn", ["''", "5", "[a]", "{schema: s}", "{text: a, file: b}", "{fil: a}", "{text: 5}"])
+def test_a_wrong_turn_is_told_by_its_place(turn: str) -> None:
+    (fault,) = faults(GOOD, f"prompt.user=[a, {turn}, b]")
+    assert ": prompt.user[1]: is " in fault
+    assert f"expected {A_TURN}" in fault
 
 
 NAMES = "expected a name for the run folder: at most 60 letters, digits, . _ -, not starting with a dot"
@@ -331,7 +349,7 @@ output: out.csv
         f'job.yaml:1: name: is ".hidden", {NAMES}',
         "job.yaml:3: input.path[1]: is 3, expected text of at least 1 character; if it is meant as text, put it in quotes",
         "job.yaml:4: input.colums: no such key; did you mean input.columns?",
-        "job.yaml:6: prompt.user: missing, expected the template of a row's prompt as text, or {file: path}",
+        f"job.yaml:6: prompt.user: missing, expected {TURNS}",
         "job.yaml:7: prompt.images: not available yet, leave it out",
         "job.yaml:8: model.name: missing, expected the id of a model, such as claude-haiku-5-5",
         "job.yaml:10: model.max_tokens: given twice, first on line 9",
@@ -347,7 +365,7 @@ def test_required_keys_that_are_missing_say_what_they_are() -> None:
     assert faults("name: x\n") == [
         "job.yaml:1: input.path: missing, expected the path of the corpus, or a list of paths",
         "job.yaml:1: schema: missing, expected the path of the JSON Schema that an answer must satisfy",
-        "job.yaml:1: prompt.user: missing, expected the template of a row's prompt as text, or {file: path}",
+        f"job.yaml:1: prompt.user: missing, expected {TURNS}",
         "job.yaml:1: model.name: missing, expected the id of a model, such as claude-haiku-5-5",
         "job.yaml:1: output.path: missing, expected the path of the table to write, ending in .parquet, .csv or .jsonl",
     ]
@@ -436,7 +454,7 @@ def test_an_override_replaces_a_wrong_value_and_the_last_one_wins() -> None:
 
 def test_an_override_makes_sections_and_replaces_text_by_a_mapping() -> None:
     job = parse(GOOD, "job.yaml", ["check.asks=3", "prompt.user.file=u.j2"])
-    assert (job.check.asks, job.prompt.user) == (3, File(file="u.j2"))
+    assert (job.check.asks, job.prompt.user) == (3, (Question(file="u.j2"),))
 
 
 def test_an_override_of_a_whole_section_answers_for_its_keys() -> None:
@@ -517,7 +535,7 @@ def test_canonical_is_a_config_of_the_same_job(
         "run": {"drain_s": drain_s, "max_failed": failed},
     }
     job = parse(json.dumps(whole), "job.json")
-    assert (job.prompt.user, job.check.asks, job.run.drain_s, job.run.max_failed) == (user, asks, drain_s, failed)
+    assert (job.prompt.user, job.check.asks, job.run.drain_s, job.run.max_failed) == ((user,), asks, drain_s, failed)
     assert parse(json.dumps(canonical(job)), "job.json") == job
 
 

@@ -28,6 +28,7 @@ def test_summary_json_is_the_documented_object_on_one_line() -> None:
             attempts=5,
         )
     )
+    tally.asked_again()
     tally.bought(Usage(60, 10, 30, 4, 0, 0), 0.125)
     tally.bought(Usage(40, 10, 0, 0, 6, 0), 0.125)
     tally.doubt(1)

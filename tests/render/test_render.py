@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigInvalid
-from pipeline.records import Constant, Prompt, Reply, Row, Text, Turn, Usage, Verbatim
-from pipeline.render.prompt import Unaskable, again, prompt
-from pipeline.render.template import Example, compiled, constant
+from pipeline.records import Constant, Row, Text, Turn
+from pipeline.render.constant import Example, constant
+from pipeline.render.prompt import Unaskable, prompt
+from pipeline.render.template import compiled, refuse_unknown_replies
 from pipeline.schema.load import load
 
 SCHEMA = load('{"type": "object", "properties": {"label": {"enum": ["yes", "no"]}}, "required": ["label"]}', "s.json")
@@ -76,9 +77,9 @@ def test_half_a_surrogate_pair_is_not_asked() -> None:
     ],
 )
 def test_what_a_template_cannot_do_with_a_row_concerns_that_row(user: str) -> None:
-    made = asked(user, text="x", meta={}, number=7)
+    made = asked(f"About:\n{user}", text="x", meta={}, number=7)
     assert isinstance(made, Unaskable)
-    assert made.reason.startswith("prompt.user cannot be rendered for this row: ")
+    assert made.reason.startswith("prompt.user, line 2: cannot be rendered for this row: ")
 
 
 def test_syntax_errors_of_both_templates_are_told_with_their_lines() -> None:
@@ -126,18 +127,90 @@ def test_an_example_that_the_user_template_cannot_render_is_named() -> None:
 
 
 def test_a_system_template_that_fails_is_told() -> None:
-    with pytest.raises(ConfigInvalid, match=r"prompt\.system cannot be rendered"):
+    with pytest.raises(ConfigInvalid, match=r"prompt\.system, line 1, cannot be rendered"):
         constant(compiled("{{ schema.a.b }}", "{{ text }}"), SCHEMA, [])
 
 
-def test_asking_again_continues_the_conversation() -> None:
-    first = prompt(Row(7, "k7", {"text": "Fine."}), compiled(None, "{{ text }}"), Constant("s"))
-    assert isinstance(first, Prompt)
-    reply = Reply("no json", '[{"type":"text","text":"no json"}]', "end_turn", "m", "i", None, Usage(), 0.1, 0.0, 1)
-    second = again(first, reply, "Only JSON.")
-    assert (second.ask, second.position, second.key) == (2, 7, "k7")
-    assert second.turns == (
-        *first.turns,
-        Turn("assistant", (Verbatim(reply.content),)),
-        Turn("user", (Text("Only JSON."),)),
-    )
+@pytest.mark.parametrize(
+    ("template", "wrong"),
+    [
+        ("x\n{{ replies[2] }}", "prompt.user[2], line 2: replies[2] is not there yet: this turn knows 2 replies, from 0"),
+        ("{{ replies[-3] }}", "prompt.user[2], line 1: replies[-3] is not there yet: this turn knows 2 replies, from 0"),
+        ("{{ replies[0].label }}", "prompt.user[2], line 1: replies[0] has no 'label': it is a text"),
+        ('{{ replies[1]["lable"] }}', "prompt.user[2], line 1: replies[1] has no 'lable': it has label"),
+    ],
+)
+def test_what_no_reply_will_hold_is_told_before_any_turn_is_paid(template: str, wrong: str) -> None:
+    with pytest.raises(ConfigInvalid) as raised:
+        refuse_unknown_replies(compiled(None, "a", "b", template), [None, SCHEMA.properties])
+    assert raised.value.faults == (wrong,)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ replies[0] }} {{ replies[-1].label }}",
+        "{{ replies[0].strip() }}",
+        '{{ replies[1]["label"] | upper }}',
+        "{{ replies }}",
+    ],
+)
+def test_what_a_reply_may_hold_is_taken(template: str) -> None:
+    refuse_unknown_replies(compiled(None, "a", "b", template), [None, SCHEMA.properties])
+
+
+def test_replies_is_an_ordinary_column_of_the_first_turn() -> None:
+    assert compiled(None, "{{ replies }}", "{{ replies }} {{ row.x }} {{ row['replies'] }}").columns == {"replies"}
+    assert asked("{{ replies }}", replies="many") == "many"
+
+
+@pytest.mark.parametrize(
+    ("template", "words", "bare"),
+    [
+        ("{{ text }}", False, ("text",)),
+        (" {{ title }}\n\n{{ text }}", False, ("title", "text")),
+        ("Say: {{ text | upper }}", True, ("text",)),
+        ("Say: {{ text | document }} {{ row['a b'] }}", True, ("a b",)),
+        ("Say: {{ (text ~ title) | document }}", True, ()),
+        ("{% for x in items %}{{ x }}{% endfor %}", False, ()),
+    ],
+)
+def test_words_beside_a_column_that_stands_without_tags_are_seen(template: str, words: bool, bare: tuple[str, ...]) -> None:
+    (user,) = compiled(None, template).users
+    assert (user.has_words, user.bare) == (words, bare)
+
+
+def test_unknown_filters_are_told_with_template_and_line() -> None:
+    with pytest.raises(ConfigInvalid) as raised:
+        compiled(None, "a", "b\n{{ text | docment }}")
+    assert raised.value.faults == ("prompt.user[1], line 2: No filter named 'docment'.",)
+
+
+def test_the_built_in_system_part_says_where_the_document_is() -> None:
+    systems = [constant(compiled(None, user), SCHEMA, []).system for user in ("{{ text }}", "{{ text | document }}")]
+    assert "The user's message is the document." in systems[0]
+    assert "between a tag such as <document-0123456789abcdef>" in systems[1]
+    assert systems[0].splitlines()[1:] == systems[1].splitlines()[1:]
+
+
+def test_in_a_conversation_the_built_in_system_part_says_how_each_turn_is_answered() -> None:
+    made = constant(compiled(None, "{{ text }}", "Why?"), SCHEMA, [EXAMPLE], [None])
+    assert "Answer question 1 in plain text." in made.system
+    assert "Answer question 2 with one JSON object that is valid under this JSON Schema" in made.system
+    assert json.dumps(SCHEMA.document, indent=2) in made.system
+    assert 'Input: {"text":"Great."}' in made.system, "an example is no conversation: it is shown, not told as turns"
+    assert made.examples == ()
+
+
+def test_a_system_template_may_show_the_schemas_of_all_turns() -> None:
+    templates = compiled("{{ schemas[0] }} {{ schemas[1] }} {{ schema }}", "a", "b")
+    assert templates.states_schema
+    assert templates.states_schemas
+    made = constant(templates, SCHEMA, [], [None])
+    shown = json.dumps(SCHEMA.document, indent=2)
+    assert made.system == f"{shown} {shown}"
+
+
+def test_examples_of_a_conversation_need_a_place_in_the_system_part() -> None:
+    with pytest.raises(ConfigInvalid, match=r"examples have no place"):
+        constant(compiled("{{ schema }}", "a", "b"), SCHEMA, [EXAMPLE], [None])
