@@ -19,7 +19,6 @@ from tests.jobs import SCHEMA, JobFolder
 
 ANSWER = '{"label": "yes", "length": 4}'
 TALK = {"user": ["Read this:\n{{ text | document }}", "What speaks against it?", "Now label it."]}
-CACHED = {"type": "ephemeral", "ttl": "5m"}
 THOUGHT = {"type": "thinking", "thinking": "", "signature": "c2ln"}
 
 
@@ -66,7 +65,7 @@ def test_a_conversation_in_full(tmp_path: Path) -> None:
         "Answer question 3 with one JSON object that is valid under this JSON Schema, and with nothing else: no prose, no code "
         "fence.\n\nSCHEMA"
     )
-    assert system == {"type": "text", "cache_control": CACHED}
+    assert system == {"type": "text"}, "too short for a cache"
     document = "Read this:\n<document-07878fd8745bb530>\ngood\n</document-07878fd8745bb530>"
     same = {"model": "claude-haiku-5-5", "max_tokens": 1024, "thinking": {"type": "disabled"}, "system": first["system"]}
     messages = [

@@ -81,11 +81,14 @@ def bought_again(work: Work, journal: Journal, total: int) -> Again:
     replies: set[bytes] = set()
     requests: set[bytes] = set()
     seen = 0
+    # Of several turns the journal holds the requests one by one, not the row's identity: what an answered row cost is lost
+    # as soon as any turn is another.
+    several = bool(work.shape.earlier)
     for row, paid in _rows(work, journal):
         seen += 1
-        if paid is not None and journal.holds(paid):
+        if paid is not None and (several or journal.holds(paid)):
             now = work.request_key(row)
-            if now is not None and now != paid and not journal.holds(now):
+            if now is not None and now != paid and (several or not journal.holds(now)):
                 replies.add(paid)
                 requests.add(now)
         if seen == SEEN:
@@ -96,8 +99,9 @@ def bought_again(work: Work, journal: Journal, total: int) -> Again:
 
 
 def _rows(work: Work, journal: Journal) -> Iterator[tuple[Row, bytes | None]]:
-    """Each row with the request that was made about the row at its position."""
-    left = {position: opened.key for (position, ask), opened in journal.opened.items() if ask == 1}
+    """Each row with the request that was made about the row at its position; of several turns, their identity."""
+    several = bool(work.shape.earlier)
+    left = {} if several else {position: opened.key for (position, ask), opened in journal.opened.items() if ask == 1}
     for batch in work.source.batches(work.columns_read):
         had = journal.ended_in(batch.start, batch.start + batch.table.num_rows)
         for row in rows(batch, work.needs, work.key):
