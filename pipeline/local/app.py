@@ -97,7 +97,7 @@ class Api:
         return _json({"input_tokens": await self._model.count(question)})
 
     async def list_models(self, request: Request) -> Response:
-        return _json(cards.page(self._model.cards(), dict(request.query_params.multi_items())))
+        return _json(cards.page(self._model.cards(), request.query_params.multi_items()))
 
     async def retrieve_model(self, request: Request) -> Response:
         return _json(cards.model(self._model.card(request.path_params["name"])))
