@@ -45,6 +45,26 @@ def test_a_rehearsal_of_a_job_gives_every_row_an_answer_under_the_schema(tmp_pat
     assert all(row["_cost_usd"] > 0 for row in rows), "a rehearsal rehearses the price too"
 
 
+def test_a_job_can_name_what_goes_wrong_in_its_rehearsal(tmp_path: Path) -> None:
+    job = JobFolder(tmp_path / "job", [f"text {number}" for number in range(40)], "", call={**LOCAL, "rehearsal": "f.yaml"})
+    (job.path / "f.yaml").write_text("faults: [{fault: refusal, rate: 50%}, {fault: overloaded, rate: 10%, attempts: 1}]")
+    out, err = job.start("run", "--json").communicate(timeout=120)
+    told = json.loads(out)
+    assert told["refused"] > 5, err
+    assert told["ok"] + told["refused"] == 40
+    (job.path / "f.yaml").write_text("faults: [{fault: refusals}]")
+    refused = job.start("check")
+    assert "did you mean refusal?" in refused.communicate(timeout=60)[1]
+    assert refused.returncode == 78
+
+
+def test_a_rehearsal_s_file_is_for_the_embedded_server_alone(tmp_path: Path) -> None:
+    job = JobFolder(tmp_path / "job", ["text"], "https://api.example", call={"rehearsal": "f.yaml"})
+    refused = job.start("check")
+    assert "call.rehearsal needs call.base_url: local" in refused.communicate(timeout=60)[1]
+    assert refused.returncode == 78
+
+
 def test_the_embedded_server_ends_with_a_run_that_was_killed(tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "job", [f"text {number}" for number in range(5000)], "", call=LOCAL)
     process = job.start("run", "--log-format", "text")

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from pipeline.local import cards, messages, reply
-from pipeline.local.broken import Connections, Cut
+from pipeline.local.broken import Connections, Cut, client_of
 from pipeline.local.errors import ApiError
 from pipeline.local.faults import BrokenOff, Halved, Hung, Lacking, Page, Refused, Reset
 from pipeline.local.gate import Gate, error_response
@@ -97,7 +97,7 @@ class Api:
         return _json({"input_tokens": await self._model.count(question)})
 
     async def list_models(self, request: Request) -> Response:
-        return _json(cards.page(self._model.cards(), dict(request.query_params.multi_items())))
+        return _json(cards.page(self._model.cards(), request.query_params.multi_items()))
 
     async def retrieve_model(self, request: Request) -> Response:
         return _json(cards.model(self._model.card(request.path_params["name"])))
@@ -157,10 +157,11 @@ class Api:
             case Refused() | Page() as trouble:
                 return self._trouble(scene, trouble, question)
             case Reset():
-                self._connections.reset((request.client.host, request.client.port) if request.client else ("", 0))
+                self._connections.reset(client_of(request.scope))
                 await _left(request)
                 return Nothing(NO_STATUS)
             case Hung():
+                self._connections.hangs(client_of(request.scope))
                 await _left(request)
                 return Nothing(NO_STATUS)
         headers = self._stage.headers()

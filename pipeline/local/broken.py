@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,12 +19,28 @@ class Connections:
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
+        self._hung: set[tuple[str, int]] = set()
 
     def opened(self, transport: asyncio.Transport) -> None:
         self._transports[transport.get_extra_info("peername")[:2]] = transport
 
     def closed(self, transport: asyncio.Transport) -> None:
-        self._transports.pop(transport.get_extra_info("peername")[:2], None)
+        client = transport.get_extra_info("peername")[:2]
+        self._transports.pop(client, None)
+        self._hung.discard(client)
+
+    def hangs(self, client: tuple[str, int]) -> None:
+        """Nobody will ever answer there: the server need not wait for it when it ends."""
+        self._hung.add(client)
+
+    def end_hung(self) -> None:
+        for client in list(self._hung):
+            self.reset(client)
+
+    def end_all(self) -> None:
+        """Whatever is still being made has nobody left to go to, and so comes to its end."""
+        for client in list(self._transports):
+            self.reset(client)
 
     def reset(self, client: tuple[str, int]) -> None:
         """The client sees ECONNRESET."""
@@ -76,11 +91,12 @@ class Cut(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self._part, "more_body": True})
-        self._connections.close(_client(scope))
+        self._connections.close(client_of(scope))
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
-def _client(scope: Any) -> tuple[str, int]:
+def client_of(scope: Scope) -> tuple[str, int]:
+    """The client's address, by which its connection is known."""
     host, port = scope["client"]
     return host, port

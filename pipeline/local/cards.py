@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.local.claude import ALL_EFFORTS
@@ -11,6 +11,8 @@ from pipeline.local.model import Card
 
 USUAL_PAGE = 20
 MAX_PAGE = 1_000
+LISTED = ("active", "deprecated")
+"""Where the query names no lifecycle. Retired models are asked for by name."""
 THINKING_TYPES = ("adaptive", "between_tools", "disabled", "enabled")
 
 
@@ -54,14 +56,16 @@ def model(card: Card) -> dict[str, Any]:
     }
 
 
-def page(all_cards: Sequence[Card], query: Mapping[str, str]) -> dict[str, Any]:
-    """GET /v1/models: one page of the models. `query` may hold `limit`, `after_id`, `before_id` and `lifecycle`.
+def page(all_cards: Sequence[Card], asked: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """GET /v1/models: one page of the models. `asked` are the parameters of the query: `limit`, `after_id`, `before_id`, and
+    `lifecycle`, which may come more than once.
 
     Raises ApiError 400 where it holds something that makes no sense.
     """
+    query = dict(asked)
     limit = _limit(query.get("limit", str(USUAL_PAGE)))
-    wanted = query.get("lifecycle") or query.get("lifecycle[]")
-    told = [each for each in map(model, all_cards) if wanted is None or each["lifecycle"] in wanted.split(",")]
+    wanted = {value for name, value in asked if name in ("lifecycle", "lifecycle[]")} or set(LISTED)
+    told = [each for each in map(model, all_cards) if each["lifecycle"] in wanted]
     ids = [each["id"] for each in told]
     start, end = 0, len(told)
     if (after := query.get("after_id")) is not None:

@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 from pipeline.local.question import Question
 
+MOST_IMAGES, MOST_IMAGES_SMALL_WINDOW, SMALL_WINDOW = 600, 100, 200_000
+"""In one request, by the model's window (vision page, 2026-08-22)."""
 ALL_EFFORTS = ("low", "medium", "high", "xhigh", "max")
 NO_XHIGH = ("low", "medium", "high", "max")
 
@@ -263,6 +265,9 @@ def _conversation_fault(question: Question, known: Rules) -> str | None:
         return "Thinking may not be enabled when tool_choice forces tool use."
     if question.turns[-1].role == "assistant" and (not known.prefill or question.thinking == "enabled"):
         return "This model does not support assistant message prefill. The conversation must end with a user message."
+    most = MOST_IMAGES if known.max_input_tokens > SMALL_WINDOW else MOST_IMAGES_SMALL_WINDOW
+    if (found := sum(medium.path.endswith(".image") for turn in question.turns for medium in turn.media)) > most:
+        return f"messages: too many images: {found} > {most}, the most that a request to this model may hold"
     if question.max_tokens > known.max_tokens:
         return (
             f"max_tokens: {question.max_tokens} > {known.max_tokens}, which is the maximum allowed number of "

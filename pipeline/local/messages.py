@@ -26,17 +26,17 @@ MAX_STRICT_TOOLS = 20
 
 def question(raw: bytes, version: str | None) -> Question:
     """What POST /v1/messages asks. `version` is the header `anthropic-version`. Raises ApiError 400."""
-    shape = shapes.OldMessageBody if _is_old(version) else shapes.MessageBody
-    body = shapes.parsed(raw, shape)
-    asked = _question(body)
+    is_old = _is_old(version)
+    body = shapes.parsed(raw, shapes.OldMessageBody if is_old else shapes.MessageBody)
+    asked = _question(body, is_old=is_old)
     _check_lengths(body, asked)
     return asked
 
 
 def counted(raw: bytes, version: str | None) -> Question:
     """What POST /v1/messages/count_tokens asks about; its max_tokens is 0 and means nothing. Raises ApiError 400."""
-    _is_old(version)
-    return _question(shapes.parsed(raw, shapes.CountBody))
+    is_old = _is_old(version)
+    return _question(shapes.parsed(raw, shapes.CountBody), is_old=is_old)
 
 
 def _is_old(version: str | None) -> bool:
@@ -47,8 +47,10 @@ def _is_old(version: str | None) -> bool:
     return version in OLD_VERSIONS
 
 
-def _question(body: shapes.CountBody) -> Question:
+def _question(body: shapes.CountBody, *, is_old: bool) -> Question:
     _check_messages(body.messages)
+    if not is_old:
+        _check_citations(body.messages)
     _check_tools(body)
     _check_schemas(body)
     if (found := sum(1 for _ in _breakpoints(body))) > MAX_BREAKPOINTS:
@@ -170,6 +172,16 @@ def _check_messages(messages: Sequence[shapes.Message]) -> None:
                 f"{', '.join(missing)}."
             )
         called = {block.id for block in blocks if isinstance(block, shapes.ToolUseBlock)}
+
+
+def _check_citations(messages: Sequence[shapes.Message]) -> None:
+    """Since 2026-10-21 the text that a user sends cites nothing (docs: api/versioning)."""
+    for index, message in enumerate(messages):
+        blocks = content.blocks(message.content) if message.role == "user" else []
+        for place, block in enumerate(blocks):
+            inner = block.content if isinstance(block, shapes.SearchResultBlock) else [block]
+            if any(isinstance(each, shapes.TextBlock) and each.citations for each in inner):
+                raise invalid(f"messages.{index}.content.{place}: citations are not permitted in user messages")
 
 
 def _check_tools(body: shapes.CountBody) -> None:

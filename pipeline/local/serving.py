@@ -20,15 +20,16 @@ from pipeline.local.model import Model
 BACKLOG = 2048
 KEEP_ALIVE_S = 75
 """Longer than clients keep idle connections, so that it is never the server that hangs up on a request."""
-DRAIN_S = 5
-"""How long replies under way may take after a signal to stop."""
+DRAIN_S = 6
+"""Of uvicorn, after a signal to stop. Replies under way get one second less."""
 
 
 class _Server(uvicorn.Server):
     """Says when it is up, and leaves signals to us: uvicorn raises them again at its end, which would kill us."""
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, announce: Callable[[], None]) -> None:
         super().__init__(config)
+        self._connections = connections
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -44,11 +45,15 @@ class _Server(uvicorn.Server):
         """Ends after the replies under way; called again, at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        self._connections.end_hung()
+        # Before uvicorn's own patience ends: it would cancel what is under way, with a traceback for each.
+        asyncio.get_running_loop().call_later(0 if self.force_exit else DRAIN_S - 1, self._connections.end_all)
 
     def stop_now(self) -> None:
         """Ends without a thought for replies under way: nobody is there to hear them."""
         self.config.timeout_graceful_shutdown = 1
         self.should_exit = self.force_exit = True
+        self._connections.end_all()
 
 
 async def serve(
@@ -75,7 +80,7 @@ async def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    server = _Server(config, lambda: announce(f"http://{host}:{port}"))
+    server = _Server(config, connections, lambda: announce(f"http://{host}:{port}"))
     _listen_to_signals(server, is_child=until_eof is not None)
     if until_eof is not None:
         asyncio.get_running_loop().add_reader(until_eof, _stop_at_end, until_eof, server)

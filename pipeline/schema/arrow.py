@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.records import JSON
 from pipeline.schema.bundle import excerpt
@@ -75,7 +76,9 @@ def column(values: Sequence[JSON], field: pa.Field) -> tuple[pa.Array, dict[int,
         exact = _BY_TYPE.get(field.type)
         if exact is not None and set(map(type, values)) <= {exact, type(None)}:
             try:
-                return pa.array(values, field.type), {}
+                array = pa.array(values, field.type)
+                if exact is not float or pc.all(pc.is_finite(array)).as_py() is not False:
+                    return array, {}
             except (OverflowError, UnicodeEncodeError, pa.ArrowException):
                 pass  # one of them does not fit: which one is found below
     fitting: list[object] = []

@@ -7,27 +7,30 @@ these functions do not fail: text that is no UTF-8 comes out with U+FFFD.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import islice
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+_OUT_OF_RANGE = re.compile(r"<value out of range: (-?\d+)>")
+"""What Arrow writes for it."""
+
 
 def plain(array: pa.Array) -> list[object]:
-    """str, int, float, bool, None, Decimal; for nested types list and dict, which `to_json` takes as they are."""
+    """str, int, float, bool, None, Decimal; for nested types list and dict of the same, which `to_json` takes as they are."""
     if types.is_dictionary(array.type):
         array = array.dictionary_decode()
     for claim, values in _RULES:
         if claim(array.type):
-            return values(array)
-    try:
-        return array.to_pylist()  # type: ignore[no-any-return]
-    except UnicodeDecodeError:  # Parquet readers do not look whether text is UTF-8
-        return [_decoded(value) for value in array.cast(_undecoded(array.type)).to_pylist()]
+            return list(values(array))
+    return array.to_pylist()  # type: ignore[no-any-return]
 
 
 def to_json(value: object) -> bytes:
@@ -36,9 +39,20 @@ def to_json(value: object) -> bytes:
 
 
 def _iso(array: pa.Array) -> list[object]:
+    """A time that no calendar holds is the number that the file has for it."""
+    zone = ""
     if types.is_timestamp(array.type) and array.type.tz is not None:
-        array = array.cast(pa.timestamp(array.type.unit, "UTC"))
-    return pc.replace_substring(array.cast(pa.string()), " ", "T").to_pylist()  # type: ignore[no-any-return]
+        # The number counts from 1970 in UTC; with a zone Arrow spells years after 32767 as negative ones (26.0).
+        zone, array = "Z", array.cast(pa.timestamp(array.type.unit))
+    return [_time(text, zone) for text in array.cast(pa.string()).to_pylist()]
+
+
+def _time(text: str | None, zone: str) -> str | int | None:
+    if text is None:
+        return None
+    if unspeakable := _OUT_OF_RANGE.fullmatch(text):
+        return int(unspeakable[1])
+    return text.replace(" ", "T") + zone
 
 
 def _shortest(array: pa.Array) -> list[object]:
@@ -59,7 +73,48 @@ def _texts(array: pa.Array) -> list[object]:
     try:
         return array.to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError:
-        return [_decoded(value) for value in array.cast(pa.large_binary()).to_pylist()]
+        # Parquet readers do not look whether text is UTF-8.
+        return [
+            value if value is None else value.decode("utf-8", "replace") for value in array.cast(pa.large_binary()).to_pylist()
+        ]
+
+
+def _lists(array: pa.Array) -> list[list[Any] | None]:
+    # Whatever is nested is read as a column of its own, so that it has the same form at every depth.
+    inside = iter(plain(array.flatten()))
+    lengths = pc.list_value_length(array).to_pylist()
+    return [None if length is None else list(islice(inside, length)) for length in lengths]
+
+
+def _maps(array: pa.Array) -> list[object]:
+    """Lists of pairs: a key may be no text, and may come twice."""
+    pairs = pa.struct([pa.field("key", array.type.key_type), pa.field("value", array.type.item_type)])
+    return [
+        None if entries is None else [[*entry.values()] for entry in entries] for entries in _lists(array.cast(pa.list_(pairs)))
+    ]
+
+
+def _structs(array: pa.Array) -> list[object]:
+    names = _distinct([field.name for field in array.type.fields])
+    there = array.is_valid().to_pylist()
+    columns = [plain(child) for child in array.flatten()]
+    return [dict(zip(names, values, strict=True)) if whole else None for whole, *values in zip(there, *columns, strict=True)]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Arrow allows two fields of one name, JSON does not: the second becomes `name_2`."""
+    given: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in given:
+            number += 1
+            free = f"{name}_{number}"
+        given.append(free)
+    return given
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -70,42 +125,16 @@ def _is_binary(kind: pa.DataType) -> bool:
     return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
 
 
-_RULES: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], list[object]]], ...] = (
+_RULES: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], Sequence[object]]], ...] = (
+    (_is_list, _lists),
+    (types.is_struct, _structs),
+    (types.is_map, _maps),
     (_is_text, _texts),
     (_is_binary, _base64),
     (lambda kind: types.is_timestamp(kind) or types.is_date(kind) or types.is_time(kind), _iso),
     (types.is_duration, _seconds),
     (lambda kind: types.is_float16(kind) or types.is_float32(kind), _shortest),
 )
-
-
-def _undecoded(kind: pa.DataType) -> pa.DataType:
-    """The type with bytes wherever it has text."""
-    if _is_text(kind):
-        return pa.large_binary()
-    if types.is_struct(kind):
-        return pa.struct([field.with_type(_undecoded(field.type)) for field in kind.fields])
-    if types.is_map(kind):
-        return pa.map_(_undecoded(kind.key_type), _undecoded(kind.item_type))
-    if types.is_large_list(kind):
-        return pa.large_list(_undecoded(kind.value_type))
-    if types.is_fixed_size_list(kind):
-        return pa.list_(_undecoded(kind.value_type), kind.list_size)
-    if types.is_list(kind):
-        return pa.list_(_undecoded(kind.value_type))
-    return kind
-
-
-def _decoded(value: object) -> object:
-    match value:
-        case bytes():
-            return value.decode("utf-8", "replace")
-        case list() | tuple():
-            return [_decoded(item) for item in value]
-        case dict():
-            return {_decoded(name): _decoded(item) for name, item in value.items()}
-        case _:
-            return value
 
 
 def _encoded(value: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from typing import Any
 
@@ -191,6 +192,53 @@ def test_the_models_api_names_the_rehearsal(client: Anthropic) -> None:
     assert haiku.capabilities is not None
     assert haiku.capabilities.thinking.types.disabled.supported
     assert not haiku.capabilities.thinking.types.between_tools.supported
+
+
+def test_models_come_in_pages_and_by_their_lifecycle(client: Anthropic) -> None:
+    every = [each.id for each in client.models.list()]
+    assert [each.id for each in client.models.list(limit=3)] == every, "the SDK turns the pages"
+    first = client.models.list(limit=3)
+    assert (len(first.data), first.has_more, first.last_id) == (3, True, every[2])
+    before = client.models.list(limit=2, before_id=every[5])
+    assert ([each.id for each in before.data], before.has_more) == (every[3:5], True)
+    old = client.models.list(lifecycle=["deprecated"]).data
+    assert [(each.id, str(each.retires_at)[:10]) for each in old] == [("rehearsal/claude-sonnet-4-5", "2026-11-30")]
+    assert len(client.models.list(lifecycle=["active", "deprecated"], limit=1000).data) == len(every)
+    assert client.models.list(lifecycle=["retired"]).data == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 1001}, {"limit": "many"}, {"after_id": "nobody"}, {"before_id": "x"}]
+)
+def test_a_page_that_makes_no_sense_is_400(client: Anthropic, query: Any) -> None:
+    with pytest.raises(anthropic.BadRequestError, match=next(iter(query))):
+        client.models.list(**query)
+
+
+def test_a_claude_that_there_is_not_is_404(client: Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError, match="model: claude-sonnet-9"):
+        client.models.retrieve("claude-sonnet-9")
+    with pytest.raises(anthropic.NotFoundError, match="model: claude-sonnet-9"):
+        ask(client, model="claude-sonnet-9")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"temperature": 1.0}, "temperature: Extra inputs are not permitted"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, 'thinking.type: "enabled" is not supported'),
+        ({"model": "claude-opus-5-5", "thinking": QUIET}, 'thinking.type: "disabled" is not supported'),
+        ({"model": "claude-opus-5-5", "tools": [TOOL], "tool_choice": {"type": "any"}}, "are not supported for this model"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "message prefill"),
+        ({"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}, "additionalProperties"),
+    ],
+)
+def test_tokens_are_counted_under_the_rules_of_messages(client: Anthropic, changes: Any, said: str) -> None:
+    question: Any = {"messages": [{"role": "user", "content": "a"}], **changes}
+    with pytest.raises(anthropic.BadRequestError, match=re.escape(said)):
+        client.messages.count_tokens(model=HAIKU, messages=[], extra_body=question)
+    with pytest.raises(anthropic.BadRequestError, match=re.escape(said)):
+        client.messages.create(model=HAIKU, messages=[], max_tokens=2_000, extra_body=question)
 
 
 def test_headers_carry_the_request_id_and_the_limits(client: Anthropic) -> None:

@@ -30,6 +30,11 @@ def fault(model: str, changes: dict[str, Any], *, version: str = messages.PRESEN
     return claude.fault(messages.question(json.dumps(body).encode(), version), known)
 
 
+def images(count: int) -> dict[str, Any]:
+    image = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    return {"messages": [{"role": "user", "content": [image] * count}]}
+
+
 TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("claude-haiku-5-5", DISABLED | effort("high")),
     ("claude-haiku-5-5", FORCED),
@@ -42,6 +47,7 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("claude-haiku-4-5-20251001", ENABLED),
     ("claude-haiku-4-5", PREFILL),
     ("claude-fable-5", FORCED),
+    ("claude-haiku-5-5", images(600)),
 ]
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("claude-haiku-5-5", ENABLED, 'thinking.type: "enabled" is not supported for this model'),
@@ -60,6 +66,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("claude-sonnet-4-6", PREFILL, "This model does not support assistant message prefill."),
     ("claude-haiku-4-5", PREFILL | ENABLED, "This model does not support assistant message prefill."),
     ("claude-sonnet-5", SYSTEM_TURN, 'messages: Unexpected role "system".'),
+    ("claude-haiku-4-5", images(101), "messages: too many images: 101 > 100"),
+    ("claude-haiku-5-5", images(601), "messages: too many images: 601 > 600"),
     ("claude-haiku-4-5", {"max_tokens": 64_001}, "max_tokens: 64001 > 64000, which is the maximum allowed number"),
 ]
 SAMPLING: list[tuple[str, dict[str, Any], str | None]] = [

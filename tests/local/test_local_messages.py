@@ -141,6 +141,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         },
         "output_config.format: citations cannot be enabled together with a format",
     ),
+    (
+        says([{"type": "text", "text": "x", "citations": [{"type": "char_location"}]}]),
+        "messages.0.content.0: citations are not permitted in user messages",
+    ),
 ]
 
 
@@ -186,6 +190,12 @@ def test_the_version_header_is_required_and_known(version: str | None, message: 
 
 def test_the_old_version_takes_sampling_parameters() -> None:
     assert asked(version=OLD, temperature=0.5, top_k=3).sampling == Sampling(0.5, None, 3)
+
+
+def test_the_old_version_takes_citations_in_user_text() -> None:
+    cited = says([{"type": "text", "text": "x", "citations": [{"type": "char_location"}]}])
+    body = {"model": "m", "max_tokens": 9, **cited}
+    assert messages.question(json.dumps(body).encode(), "2023-06-01").turns[0].text == "x"
 
 
 def test_count_tokens_needs_no_max_tokens_and_takes_none() -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ConfigInvalid, UsageError
 from pipeline.local import server, smollm
-from tests.local.running import in_process
+from pipeline.local.faults import Rule
+from tests.local.running import in_process, stats
 
 
 def status(base_url: str) -> int:
@@ -115,3 +119,26 @@ def test_signal_handlers_are_given_back() -> None:
 
 def unheard(_: str) -> None:
     """Nobody needs to know."""
+
+
+@pytest.mark.parametrize("fault", [Rule("hang"), Rule("slow", wait_s=60.0)])
+def test_it_ends_in_silence_while_a_request_goes_unanswered(tmp_path: Path, fault: Rule) -> None:
+    """uvicorn would cancel the request when its patience ends, and print a traceback."""
+    wait = {"wait": "60s"} if fault.wait_s else {}
+    file = tmp_path / "f.yaml"
+    file.write_text(json.dumps({"faults": [{"fault": fault.fault, **wait}]}))
+    command = [sys.executable, "-m", "pipeline", "serve", "--model", "rehearsal", "--port", "0", "--faults", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        base_url = process.stdout.readline().strip()
+        body = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]})
+        with closing(http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=30)) as connection:
+            connection.request("POST", "/v1/messages", body, {"x-api-key": "any", "anthropic-version": "2026-10-21"})
+            while not stats(base_url)["in_flight"]:
+                pass  # it is on its way
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+            with pytest.raises(ConnectionResetError):
+                connection.getresponse()
+    assert process.returncode == 0
+    assert (out, err.splitlines()[-1]) == ("", "ctrl-C stops it.")

@@ -114,6 +114,8 @@ HUGE = 10**400
         ({"type": "number"}, [2**53 + 1, 0.5], [None, 0.5], "exactly"),
         ({"type": "number"}, [True, 0.5], [None, 0.5], "boolean"),
         ({"type": "number"}, [float("nan"), 1], [None, 1.0], "exactly"),
+        ({"type": "number"}, [float("nan"), 0.5, None], [None, 0.5, None], "exactly"),
+        ({"type": "number"}, [0.5, float("-inf")], [0.5, None], "exactly"),
         ({"type": "boolean"}, [1, True], [None, True], "integer"),
         ({"type": "boolean"}, [0.0, False], [None, False], "integer"),
         ({"type": "string"}, ["\ud800", "ok"], [None, "ok"], "surrogate"),
