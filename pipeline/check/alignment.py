@@ -106,7 +106,7 @@ def _end_of_string(text: str, at: int, value: str) -> int | None:
 
 def _end_of_content(text: str, at: int, value: str) -> int | None:
     """Where the characters of a string end, as they stand or escaped."""
-    if text.startswith(value, at):
+    if "\\" not in value and text.startswith(value, at):
         return at + len(value)
     said = 0
     while said < len(value):
