@@ -26,6 +26,8 @@ from pipeline.check.alignment import says_the_same
         ({"a": [1, -2, 3.5, 1e3, True, False, None]}, "{'a': [1, -2, +3.5, 1e3, True, FALSE, None]}  # done"),
         ({"a": "", "b": []}, '{"a": "", "b": []}'),
         ({}, "{}"),
+        ({"a": ["x"], "b": 1}, '{"a": ["x", "b": 1}'),
+        ({"a": {"b": [1]}}, '{"a": {"b": [1'),
     ],
 )
 def test_a_value_that_the_text_spells_is_the_same(value: Any, text: str) -> None:
@@ -59,6 +61,17 @@ def test_a_value_that_the_text_spells_is_the_same(value: Any, text: str) -> None
         ({"a": "C:\\Users\new"}, r'{"a": "C:\Users\new"}'),
         ({"a": 1}, '{"a": 1 /* never closed'),
         ({"a": "X"}, '{"a": "x"}'),
+        ({"a": [1, 2]}, '{"a": [1,,2]}'),
+        ({"a": [1]}, '{"a": [,1]}'),
+        ({"a": [1, 2]}, '{"a": [1:2]}'),
+        ({"a": []}, '{"a": [}'),
+        ({"a": []}, '{"a": [{}'),
+        ({"a": ["x"]}, '{"a": {"x"}'),
+        ({"a": {"b": 1, "c": 2}}, '{"a": {"b": 1}, "c": 2}'),
+        ({"a": "b", "c": 1}, '{"a", "b", "c": 1}'),
+        ({"a": "tru"}, '{"a": tru}'),
+        ({"a": "\\u00A"}, '{"a": "\\u00A"}'),
+        ({"a": 1}, '{"a": 1}}'),
         ({"a": "x"}, '{"a": "x’'),
     ],
 )
