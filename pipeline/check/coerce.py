@@ -194,8 +194,8 @@ def _unquoted(text: str, kinds: frozenset[str]) -> Iterator[tuple[JSON, str]]:
     elif "null" in kinds and text == "null":
         yield None, "null_from_string"
     elif not kinds.isdisjoint({"integer", "number"}) and len(text) <= _MOST_DIGITS and _NUMBER.fullmatch(text):
-        number = _exact(text)
-        if number is not None and ("number" in kinds or isinstance(number, int)):
+        number = _exact(text, whole="number" not in kinds)
+        if number is not None:
             yield number, "number_from_string"
     elif text[:1] in ("{", "["):
         read = parse(text)
@@ -203,13 +203,13 @@ def _unquoted(text: str, kinds: frozenset[str]) -> Iterator[tuple[JSON, str]]:
             yield read.value, f"{kind_of(read.value)}_from_string"
 
 
-def _exact(text: str) -> int | float | None:
-    """The number, an int if it is whole; None where a double would not hold every digit."""
+def _exact(text: str, *, whole: bool) -> int | float | None:
+    """The number as JSON reads it without its quotes, or the integer; None where a digit would be lost."""
     number = Decimal(text)
     if number.adjusted() > _MOST_DIGITS:
         return None
-    if number == number.to_integral_value():
-        return int(number)
+    if whole or text.removeprefix("-").isdecimal():
+        return int(number) if number == number.to_integral_value() else None
     double = float(text)
     return double if Decimal(repr(double)) == number else None
 

@@ -11,6 +11,7 @@ import copy
 import json
 import random
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -322,6 +323,19 @@ def alike(value: Any) -> Any:
             return copy.copy(value)
 
 
+def cut_short(answers: int, seed: int, repair: Repair) -> Counter[str]:
+    """How so many valid answers end, each cut at every one of its bytes with `max_tokens`."""
+    judging = judge(repair, SCHEMA)
+    ends: Counter[str] = Counter()
+    for _, _, text in corpus({"cut": CLASSES["clean"]}, answers, seed):
+        encoded = text.encode()
+        for end in range(len(encoded) + 1):
+            verdict = judging.judge(reply(encoded[:end].decode(errors="replace"), "max_tokens"))
+            answered = "ok_repaired" if isinstance(verdict, Answer) and verdict.repairs else "ok"
+            ends[answered if isinstance(verdict, Answer) else verdict.status] += 1
+    return ends
+
+
 def total(scores: dict[str, Score]) -> Score:
     every = scores.values()
     return Score(sum(s.exact for s in every), sum(s.refused for s in every), sum(s.silent for s in every))
@@ -331,14 +345,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--each", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cuts", type=int, default=0, help="so many answers are cut at each byte as well")
     options = parser.parse_args()
-    for repair in ("wrappers", "full"):
+    levels: tuple[Repair, ...] = ("wrappers", "full")
+    for repair in levels:
         lines = [f"{f'check.repair: {repair}':<26}{'exact':>10}{'refused':>10}{'silent':>10}"]
         scores = scored(CLASSES, options.each, options.seed, repair)
         lines += [score.line(name) for name, score in scores.items()]
         lines.append(total(scores).line(f"all {len(scores)} classes"))
         for stop in ("max_tokens", "end_turn"):
             lines.append(total(scored(CUT, options.each, options.seed, repair, stop)).line(f"cut, {stop}"))
+        if options.cuts:
+            ends = cut_short(options.cuts, options.seed, repair)
+            lines.append(f"{options.cuts} answers cut at every byte: {dict(ends)}")
         sys.stdout.write("\n".join([*lines, "", ""]))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from pipeline.check.answer import Judge, Repair
@@ -46,7 +47,13 @@ def reply(text: str, stop_reason: str = "end_turn", refusal: str | None = None) 
 
 
 def judge(repair: Repair = "wrappers", schema: Any = REVIEW) -> Judge:
-    return Judge(load(json.dumps(schema), "s.json"), repair)
+    return _judge(repair, json.dumps(schema))
+
+
+@cache
+def _judge(repair: Repair, schema: str) -> Judge:
+    """Made once for each schema: a judge has no state, and loading takes longer than judging."""
+    return Judge(load(schema, "s.json"), repair)
 
 
 def judged(text: str, repair: Repair = "wrappers", schema: Any = REVIEW) -> Answer | Rejection:
