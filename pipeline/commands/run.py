@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.commands.metering import file_metrics
-from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, work
+from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, unpriced, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event, Notice
 from pipeline.job.run import run
@@ -114,7 +114,9 @@ def _run(made: Loaded, options: Options) -> Result:
         tell, tick = _listeners(stack, log, options)
         url = endpoint(made.job, os.environ)
         where = f"the embedded server ({served(made.job.model.name)})" if made.local else url
-        for sentence in (f"{made.job.model.name} at {where}, asked by {made.form.way}", *made.form.notes):
+        name = made.job.model.name
+        priced = () if made.prices.known(name) else (unpriced(name),)
+        for sentence in (f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *priced):
             tell(Notice(sentence))
         return run(
             work(made, url),

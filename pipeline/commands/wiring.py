@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipeline import __version__
+from pipeline.call.budget import Bound
 from pipeline.call.caller import Transport
 from pipeline.call.form import Form, form
 from pipeline.call.online import Limits
@@ -96,6 +97,8 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     fixed = constant(templates, schema, examples)
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
     check_target(Path(job.output.path), columns)
+    prices = shipped_prices()
+    _refuse_unpriced(job, prices)
     return Loaded(
         job=job,
         schema=schema,
@@ -103,7 +106,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         constant=fixed,
         form=chosen,
         shape=shape(fixed, chosen, asked(job, os.environ)),
-        prices=shipped_prices(),
+        prices=prices,
         source=source,
         columns=columns,
         limit=limit,
@@ -128,6 +131,8 @@ def work(made: Loaded, url: str) -> Work:
         judge=Judge(made.schema, job.check.repair).judge,
         judged_by=f"{made.schema.digest} {job.check.repair}",
         price=price(made),
+        worst_usd=worst_usd(made),
+        budget_usd=job.run.budget_usd,
         enums=made.schema.enums(),
         columns=made.columns,
         output=Path(job.output.path),
@@ -148,15 +153,38 @@ def price(made: Loaded) -> Callable[[Reply], float | None]:
     return lambda reply: made.prices.cost_usd(name, reply.usage, tier=reply.tier, geo=reply.geo)
 
 
-def shipped_prices() -> Prices:
+def worst_usd(made: Loaded) -> Callable[[Mapping[str, JSON]], float | None]:
+    bound = Bound.of(made.shape.fixed, made.shape.messages, made.form.cache)
+    name = made.job.model.name
+    return lambda body: made.prices.worst_usd(name, bound.usage(body))
+
+
+def prices_file() -> Path:
     """configs/prices.yaml of the checkout, or the copy inside an installed package."""
     beside = Path(__file__).parents[2] / "configs" / "prices.yaml"
-    text = beside.read_text("utf-8") if beside.is_file() else resources.files("pipeline").joinpath("prices.yaml").read_text()
+    return beside if beside.is_file() else Path(str(resources.files("pipeline").joinpath("prices.yaml")))
+
+
+def shipped_prices() -> Prices:
+    path = prices_file()
     try:
-        read = YAML(typ="safe", pure=True).load(text)
+        read = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except YAMLError as error:
-        raise ConfigInvalid(f"{beside} is no YAML: {error}") from error
-    return Prices.parse(read, str(beside))
+        raise ConfigInvalid(f"{path} is no YAML: {error}") from error
+    return Prices.parse(read, str(path))
+
+
+def unpriced(model: str) -> str:
+    """What to say of a model without a price."""
+    return f"{model} has no price in {prices_file()}: what it costs is not known, and _cost_usd will be null"
+
+
+def _refuse_unpriced(job: Job, prices: Prices) -> None:
+    if job.run.budget_usd is not None and not prices.known(job.model.name):
+        raise ConfigInvalid(
+            f"run.budget_usd: {job.model.name} has no price in {prices_file()}, so no budget can be kept",
+            todo=f"add the model's price to {prices_file()}, or leave run.budget_usd out",
+        )
 
 
 def endpoint(job: Job, environment: Mapping[str, str]) -> str:

@@ -39,7 +39,6 @@ NOT_YET: Mapping[Key, JSON] = {
     ("call", "batch_size"): None,
     ("call", "after_expiry"): None,
     ("check", "grow_max_tokens"): None,
-    ("run", "budget_usd"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
 }

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -14,11 +15,13 @@ from itertools import chain
 from pipeline.analyse import Stages, analyse
 from pipeline.call.caller import Transport
 from pipeline.call.online import Online
+from pipeline.call.purse import Purse
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
-from pipeline.errors import InputUnreadable, StorageFailed
-from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded
+from pipeline.errors import BudgetSpent, InputUnreadable, StorageFailed
+from pipeline.events import Event, InDoubt, InFlight, Kept, Listener, Planned, Publishing, Retrying, RowEnded, Spending
 from pipeline.job.published import Table, standing, written
+from pipeline.job.spending import account, refused
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
 from pipeline.read.fingerprint import fingerprint
@@ -59,6 +62,7 @@ class Execution:
         self._listener = tell
         self._tick = tick
         self._tally = Tally()
+        self._purse = Purse(account(work.budget_usd, journal, work.shape, work.price), work.worst_usd, work.price, tell)
         self._online: Online | None = None
         self._stale: dict[int, Status] = {}
         """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
@@ -79,7 +83,10 @@ class Execution:
             if table is not None:
                 self._tell(Kept(sum(self._input.rows)))
                 return self._finished(self._verdict(), table)
-        interrupted = self._ask(retry, known)
+        try:
+            interrupted = self._ask(retry, known)
+        except BudgetSpent as error:
+            raise self._refused(error) from error
         self._journal.flush()
         if interrupted is not None:
             reason = f"interrupted by {interrupted.signal.name}"
@@ -104,12 +111,23 @@ class Execution:
         with suppress(StorageFailed):  # if that is what ended the run, what is durable still counts
             self._journal.flush()
         self._tally.recount()  # a table that was being written when the run stopped does not stand
-        counts = self._journal.counts(self._input.rows)
-        counts.subtract(self._stale.values())
+        counts = self._standing()
         for status, number in counts.items():
             self._tally.stands(status, False, number)
         self._tally.stands(Status.PENDING, False, sum(self._input.rows) - counts.total())
         return self._file(self._summary(exit_code, reason))
+
+    def _standing(self) -> Counter[Status]:
+        """Status → rows of the journal, without outcomes of requests that are being made anew."""
+        counts = self._journal.counts(self._input.rows)
+        counts.subtract(self._stale.values())
+        return counts
+
+    def _refused(self, error: BudgetSpent) -> BudgetSpent:
+        self._journal.flush()
+        ended = self._standing().total()
+        (_, cost_usd) = self._journal.paid()
+        return refused(error, self._purse.account, ended=ended, cost_usd=cost_usd, left=sum(self._input.rows) - ended)
 
     def _ask(self, retry: frozenset[Status], known: Known) -> Interrupted | None:
         """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
@@ -140,7 +158,8 @@ class Execution:
         work = self._work
         transport = connect()
         try:
-            self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
+            ports = transport, self._journal, work.shape, work.limits
+            self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse)
             stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
@@ -211,6 +230,7 @@ class Execution:
     def _finished(self, summary: Summary, table: Table) -> Result:
         self._file(summary)
         self._work.folder.append_history(summary.json())
+        self._journal.finished()
         return Result(summary, table.answers, table.agreements, table.note)
 
     def _summary(self, exit_code: int, reason: str) -> Summary:
@@ -236,4 +256,7 @@ class Execution:
     def _ticked(self) -> None:
         if self._online is not None:
             self._listener(InFlight(self._online.in_flight, self._work.limits.concurrency))
+            money = self._purse.account
+            if money.limit_usd is not None:
+                self._listener(Spending(money.paid_usd, money.doubtful_usd, money.limit_usd))
         self._tick()
