@@ -79,6 +79,11 @@ class BudgetSpent(ComeBackLater):
 
     todo = "raise run.budget_usd, then run the same command again: finished rows are kept"
 
+    def __init__(self, message: str, *, request_usd: float, todo: str | None = None) -> None:
+        """`request_usd`: what the request that did not fit can cost at most."""
+        super().__init__(message, todo=todo)
+        self.request_usd = request_usd
+
 
 class AccountRefused(Theirs):
     """Credentials, permission, billing or a spend limit: no row is at fault and none is marked."""

@@ -42,6 +42,15 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
+class Counter(Protocol):
+    """Counts tokens without asking: nothing is paid, and nothing answered."""
+
+    async def count(self, body: Mapping[str, object]) -> int | str:
+        """Input tokens of this request; in words, why they could not be counted."""
+
+    async def close(self) -> None: ...
+
+
 class Ledger(Protocol):
     """The durable memory, as a caller sees it. Raises StorageFailed when it cannot remember: then nothing may be sent."""
 

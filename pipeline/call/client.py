@@ -82,6 +82,19 @@ class Client:
         except (httpx2.TransportError, TimeoutError) as error:
             return self._broken(error, time.monotonic() - started)
 
+    async def count(self, body: Mapping[str, Any]) -> int | str:
+        """One POST /v1/messages/count_tokens, which is free: the input tokens of this request, or why there are none."""
+        arguments = {name: value for name, value in body.items() if name not in ("max_tokens", "stream")}
+        try:
+            async with asyncio.timeout(self._timeout_s + CONNECT_S):
+                counted = await self._sdk.messages.count_tokens(**arguments)
+        except APIStatusError as error:
+            return f"HTTP {error.status_code}"
+        except (APIConnectionError, httpx2.TransportError, TimeoutError, ValueError) as error:
+            return self._redacted(_words(error).encode()).decode("utf-8", "replace")
+        tokens = getattr(counted, "input_tokens", None)
+        return tokens if isinstance(tokens, int) else "the answer holds no count"
+
     async def _stream(self, body: Mapping[str, Any], started: float) -> Response:
         """The same Response by streaming: the SDK gathers the events into one message.
 

@@ -43,7 +43,7 @@ class Purse:
     async def _room(self, worst_usd: float) -> None:
         while not self.account.fits(worst_usd):
             if not self.account.out:
-                raise BudgetSpent(_refused(self.account, worst_usd))
+                raise BudgetSpent(_refused(self.account, worst_usd), request_usd=worst_usd)
             await self._moved.wait()
 
     def wake(self) -> None:

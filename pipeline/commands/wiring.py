@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
@@ -22,7 +23,6 @@ from ruamel.yaml.error import YAMLError
 
 from pipeline import __version__
 from pipeline.call.budget import Bound
-from pipeline.call.caller import Transport
 from pipeline.call.form import Form, form
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
@@ -43,6 +43,9 @@ from pipeline.settings import File, Job, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
+
+if TYPE_CHECKING:
+    from pipeline.call.client import Client
 
 LOCAL = "local"
 API = "https://api.anthropic.com"
@@ -118,9 +121,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
 def work(made: Loaded, url: str) -> Work:
     """What a run takes; `url` is its `endpoint`."""
     job = made.job
-    concurrency = job.call.concurrency
-    if concurrency == "auto":
-        concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
+    at_once = concurrency(made)
     return Work(
         source=made.source,
         key=job.input.key,
@@ -139,13 +140,20 @@ def work(made: Loaded, url: str) -> Work:
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        connect=partial(connection, job, url, concurrency, os.environ),
-        limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
-        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
+        connect=partial(connection, job, url, at_once, os.environ),
+        limits=Limits(at_once, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
+        reserve_bytes=max(SMALLEST_RESERVE, 2 * at_once * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
         asks=job.check.asks,
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
+
+
+def concurrency(made: Loaded) -> int:
+    """Requests in flight at most."""
+    if made.job.call.concurrency != "auto":
+        return made.job.call.concurrency
+    return CONCURRENCY_SMALL_MODEL if made.local and served(made.job.model.name) == SMALL_MODEL else CONCURRENCY
 
 
 def price(made: Loaded) -> Callable[[Reply], float | None]:
@@ -209,7 +217,7 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def connection(job: Job, url: str, connections: int, environment: Mapping[str, str]) -> Iterator[Callable[[], Transport]]:
+def connection(job: Job, url: str, connections: int, environment: Mapping[str, str]) -> Iterator[Callable[[], Client]]:
     """Starts the embedded server where it is asked for; gives what makes the client inside the event loop.
 
     A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
@@ -218,7 +226,7 @@ def connection(job: Job, url: str, connections: int, environment: Mapping[str, s
     keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
     with running(job.model.name) if url == LOCAL else nullcontext(url) as base_url:
 
-        def client() -> Transport:
+        def client() -> Client:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
 
             return Client(

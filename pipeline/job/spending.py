@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from pipeline.call.budget import Account
@@ -31,13 +32,15 @@ def refused(error: BudgetSpent, account: Account, *, ended: int, cost_usd: float
     """The same, with what the rest would take. `ended` rows of the table as it stands have cost `cost_usd`; `left` have not
     ended."""
     told = f"{error.message}; {left:,} {'row remains' if left == 1 else 'rows remain'}"
-    gone_usd = account.paid_usd + account.doubtful_usd
-    if not ended or not cost_usd or account.limit_usd is None:
-        return BudgetSpent(told, todo="raise run.budget_usd or lower model.max_tokens, then run the same command again")
+    worst_usd = error.request_usd
+    if not ended or not cost_usd:
+        todo = "raise run.budget_usd or lower model.max_tokens, then run the same command again"
+        return BudgetSpent(told, request_usd=worst_usd, todo=todo)
     rest_usd = left * cost_usd / ended
-    whole_usd = gone_usd + MARGIN * rest_usd
+    whole_usd = account.paid_usd + account.doubtful_usd + MARGIN * rest_usd + worst_usd
     return BudgetSpent(
         f"{told}, about {exact(rest_usd)} at the mean of the {ended:,} that ended",
-        todo=f"raise run.budget_usd (to ${max(whole_usd, account.limit_usd):,.2f}, say), then run the same command again: "
+        request_usd=worst_usd,
+        todo=f"raise run.budget_usd (to ${math.ceil(100 * whole_usd) / 100:,.2f}, say), then run the same command again: "
         "finished rows are kept",
     )

@@ -36,6 +36,9 @@ class Rates:
     cache_write_1h: float
     cache_read: float
 
+    def admits(self, prompt_tokens: float) -> bool:
+        return self.prompt_tokens_max is None or prompt_tokens <= self.prompt_tokens_max
+
     def cost(self, usage: Usage) -> float:
         """USD before multipliers. Thinking tokens are part of the output tokens and priced with them."""
         return (
@@ -120,6 +123,10 @@ class Prices:
         last = bands.index(_band(bands, most.prompt_tokens))
         return max(band.cost(most) for band in bands[: last + 1]) * max([1.0, *self.geo.values()])
 
+    def rates(self, model: str) -> tuple[Rates, ...]:
+        """The model's bands, shortest prompts first; none without a price."""
+        return self.models.get(model.removeprefix(REHEARSAL), ())
+
     def cache_minimum(self, model: str) -> int | None:
         """Tokens below which the constant part of a prompt is not cached; None where that is not known."""
         return self.cache_minimums.get(model.removeprefix(REHEARSAL))
@@ -127,7 +134,7 @@ class Prices:
 
 def _band(bands: tuple[Rates, ...], prompt_tokens: int) -> Rates:
     """The first that admits the prompt; the last admits any."""
-    return next(band for band in bands if band.prompt_tokens_max is None or prompt_tokens <= band.prompt_tokens_max)
+    return next(band for band in bands if band.admits(prompt_tokens))
 
 
 def _invalid(where: str, faults: list[str]) -> ConfigInvalid:
