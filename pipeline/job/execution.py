@@ -136,14 +136,15 @@ class Execution:
         if first is None:
             return None
         with self._work.connect() as transport:
-            interrupted = local.run(
-                lambda halt: self._drive(transport, chain([first], asked), halt),
-                drain_s=self._work.drain_s,
-                tell=self._tell,
-                tick=self._ticked,
-            )
-            self._ticked()
-        return interrupted
+            try:
+                return local.run(
+                    lambda halt: self._drive(transport, chain([first], asked), halt),
+                    drain_s=self._work.drain_s,
+                    tell=self._tell,
+                    tick=self._ticked,
+                )
+            finally:
+                self._ticked()
 
     def _refuse_changed_input(self) -> None:
         """Raises InputUnreadable when a file is not what it was when the run began: rows and answers may not fit any more."""

@@ -21,8 +21,9 @@ def account(limit_usd: float | None, journal: Journal, shape: Shape, price: Call
     for number, body in journal.unpriced():
         reply = read(body, shape.form, request_id=None, latency_s=0.0, at=0.0, attempts=0)
         usd = price(reply) if isinstance(reply, Reply) else None
-        if usd is not None or not isinstance(reply, Reply):
-            journal.price(number, usd)
+        if isinstance(reply, Reply) and usd is None:
+            break  # the model has no price, and there may be millions of its replies
+        journal.price(number, usd)
     journal.flush()
     spent = journal.spent()
     return Account(limit_usd, spent.paid_usd, spent.doubtful_usd)

@@ -43,6 +43,14 @@ def test_rows_of_one_length_are_estimated_by_their_mean() -> None:
     assert found.low == 0.0, "nothing costs less than nothing"
 
 
+def test_the_further_rows_are_from_the_sample_in_length_the_wider_is_the_interval() -> None:
+    sample = [(1.0, 2.0), (2.0, 3.0), (3.0, 7.0), (4.0, 6.0), (5.0, 12.0)]
+    # By hand: x̄ 3, ȳ 6, Sxx 10, slope 2.3, residual sum of squares 9.1 over 3 degrees; one row of length 13.
+    half = quantile(3) * math.sqrt(9.1 / 3 * (1 + 1 / 5 + 100 / 10))
+    found = total(sample, np.array([13.0]))
+    assert (found.middle, found.high) == pytest.approx((29.0, 29.0 + half))
+
+
 def test_no_rows_take_nothing_and_a_handful_is_no_sample() -> None:
     assert total([(1.0, 1.0)] * 5, np.array([])) == Interval(0, 0, 0)
     with pytest.raises(ValueError, match="4 rows are no sample"):
