@@ -122,6 +122,26 @@ def check(config: Config, sets: Sets = None) -> None:
 
 
 @app.command()
+def plan(
+    config: Config,
+    sample: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Count the tokens of so many rows, which is free; 0: send nothing.")
+    ] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    sets: Sets = None,
+) -> None:
+    """What a run would take: rows to buy, tokens and dollars with an interval, online against batch, time. Spends nothing.
+
+    It learns from rows that were bought: run a few first (`pipeline run CONFIG --limit 20`), then plan the rest.
+
+    Try: `pipeline plan configs/reviews-claude.yaml`
+    """
+    from pipeline.commands.plan import plan as text
+
+    typer.echo(text(config, sets or [], sample, as_json))
+
+
+@app.command()
 def status(
     config: Config,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,

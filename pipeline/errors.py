@@ -7,6 +7,7 @@
     │   ├── ServiceDown      69  the API did not answer for too long
     │   ├── StorageFailed    74  the disk refused
     │   ├── ComeBackLater    75  another run holds the lock, or the server asks for a longer wait than allowed
+    │   │   └── BudgetSpent  75  the next request does not fit into what is left of run.budget_usd
     │   ├── AccountRefused   77  credentials, permission, billing, spend limit
     │   └── ConfigInvalid    78  config, schema, template; or they changed since the rows were paid
     └── Ours
@@ -72,6 +73,17 @@ class ComeBackLater(Theirs):
 
     exit_code = 75
     todo = "run the same command again later"
+
+
+class BudgetSpent(ComeBackLater):
+    """The next request might cost more than is left of `run.budget_usd`. State is kept."""
+
+    todo = "raise run.budget_usd, then run the same command again: finished rows are kept"
+
+    def __init__(self, message: str, *, request_usd: float, todo: str | None = None) -> None:
+        """`request_usd`: what the request that did not fit can cost at most."""
+        super().__init__(message, todo=todo)
+        self.request_usd = request_usd
 
 
 class AccountRefused(Theirs):

@@ -74,6 +74,16 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
+class Spending:
+    """How much of the budget is gone: by this run, and by those before it that did not finish. In USD."""
+
+    paid_usd: float
+    doubtful_usd: float
+    """For requests that may have been paid and whose reply is lost: their worst case."""
+    budget_usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """No new request is sent; `why` is for a person."""
 
@@ -94,5 +104,7 @@ class Notice:
     text: str
 
 
-Event: TypeAlias = Planned | Kept | RowEnded | AskedAgain | Retrying | InDoubt | InFlight | Stopping | Publishing | Notice
+Event: TypeAlias = (
+    Planned | Kept | RowEnded | AskedAgain | Retrying | InDoubt | InFlight | Spending | Stopping | Publishing | Notice
+)
 Listener: TypeAlias = Callable[[Event], None]

@@ -160,6 +160,8 @@ class Run:
     longest_wait_s: Annotated[float, Ge(0)] = 900.0
     drain_s: Annotated[float, Ge(0)] = 120.0
     """How long the first interrupt waits for replies in flight."""
+    budget_usd: Annotated[float, Gt(0)] | None = None
+    """What may be spent until a run finishes, by however many runs that takes; None: whatever it takes."""
     metrics_file: Text | None = None
     """A Prometheus text file, replaced at the end of every run."""
     in_doubt: Literal["resend", "hold"] = "resend"

@@ -6,10 +6,11 @@ Values here are plain: `Response` and `Broken` are all that the network says, wi
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from pipeline.records import Failure, Prompt, Recall, Reply
+from pipeline.records import JSON, Failure, Prompt, Recall, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,15 @@ class Server(Transport, Protocol):
     async def describe(self, model: str) -> Response | Broken: ...
 
 
+class Counter(Protocol):
+    """Counts tokens without asking: nothing is paid, and nothing answered."""
+
+    async def count(self, body: Mapping[str, object]) -> int | str:
+        """Input tokens of this request; in words, why they could not be counted."""
+
+    async def close(self) -> None: ...
+
+
 class Ledger(Protocol):
     """The durable memory, as a caller sees it. Raises StorageFailed when it cannot remember: then nothing may be sent."""
 
@@ -54,8 +64,8 @@ class Ledger(Protocol):
         """What is known of this ask: what an earlier run left of it, or a reply to an identical request, if `prompt.use`
         admits one; None if there is neither."""
 
-    async def sent(self, prompt: Prompt, key: bytes) -> None:
-        """Returns once it is durable that this request leaves now."""
+    async def sent(self, prompt: Prompt, key: bytes, worst_usd: float | None = None) -> None:
+        """Returns once it is durable that this request leaves now, and what it may cost at most (None: not known)."""
 
     async def replied(
         self, prompt: Prompt, key: bytes, *, body: bytes, request_id: str | None, latency_s: float, at: float
@@ -64,6 +74,32 @@ class Ledger(Protocol):
 
     async def unpaid(self, prompt: Prompt, key: bytes) -> None:
         """The request that was sent is known not to be billed."""
+
+    def priced(self, prompt: Prompt, usd: float) -> None:
+        """What the latest reply to this ask has cost. Until then it counts at its worst."""
+
+
+class Hold(Protocol):
+    """Money set aside for one request, from before it leaves. What is not settled or given back when it ends counts as all of
+    it: the request may have been billed."""
+
+    @property
+    def worst_usd(self) -> float | None:
+        """None: the model has no price."""
+
+    def settle(self, reply: Reply | None) -> float | None:
+        """A reply came; None: one that cannot be read, and counts as all that was held. What it cost."""
+
+    def give_back(self) -> None:
+        """The request was not billed, or never left."""
+
+
+class Budget(Protocol):
+    """What a run may spend."""
+
+    def holding(self, body: Mapping[str, JSON]) -> AbstractAsyncContextManager[Hold]:
+        """Holds what this request can cost at most. Entering waits for what others may still give back: ask again afterwards
+        whether the run goes on. It raises BudgetSpent where the request does not fit although nothing else is out."""
 
 
 class Caller(Protocol):

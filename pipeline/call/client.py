@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import aiohttp
 import httpx2
+import orjson
 from anthropic import (
     AnthropicError,
     APIConnectionError,
@@ -48,6 +49,8 @@ NAMED = frozenset(
     }
 )
 """Fields of a body that the SDK takes by name; others travel as `extra_body`, since it refuses what it does not know."""
+COUNTED = frozenset({"messages", "model", "output_config", "system", "thinking", "tool_choice", "tools"})
+"""Fields of a body that make its input tokens, and that count_tokens takes."""
 SECRET_HEADERS = ("auth", "key", "token", "secret", "cookie")
 """In the name of a header of ANTHROPIC_CUSTOM_HEADERS: its value is as secret as the key."""
 SHORTEST_SECRET = 8
@@ -144,6 +147,22 @@ class Client:
             return self._broken(error, started)
         except _CutStream as error:
             return Broken(True, self._clear(f"the stream broke off: {error}"), time.monotonic() - started)
+
+    async def count(self, body: Mapping[str, Any]) -> int | str:
+        """One POST /v1/messages/count_tokens, which is free: the input tokens of this request, or why there are none."""
+        counted = {name: value for name, value in body.items() if name in COUNTED}
+        answer = await self._answer(
+            lambda: self._sdk.messages.with_raw_response.count_tokens(**counted), self._timeout_s + CONNECT_S
+        )
+        if isinstance(answer, Broken):
+            return answer.error
+        if answer.status != 200:
+            return f"HTTP {answer.status}"
+        try:
+            tokens = orjson.loads(answer.body).get("input_tokens")
+        except (orjson.JSONDecodeError, AttributeError):
+            tokens = None
+        return tokens if isinstance(tokens, int) else "the answer holds no count"
 
     async def _content(self, raw: AsyncAPIResponse[Any]) -> bytes:
         """The body, or the message that a stream brings. A server that does not stream answers whole, and is read so."""

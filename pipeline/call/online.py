@@ -8,16 +8,16 @@ that memory stays bounded, at most twice as many asks are open as may be out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pipeline.call.caller import Broken, Ledger, Transport
+from pipeline.call.caller import Broken, Budget, Hold, Ledger, Transport
 from pipeline.call.classify import Verdict, broken, failed, unreadable
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.wire import Shape, Unreadable, read
 from pipeline.errors import ComeBackLater, PipelineError, ServiceDown
 from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
-from pipeline.records import Failure, Origin, Prompt, Reply, Status
+from pipeline.records import JSON, Failure, Origin, Prompt, Reply, Status
 
 OPEN_PER_PLACE = 2
 HELD = (
@@ -50,6 +50,7 @@ class Online:
     """Unix time, for the record."""
     random: Callable[[], float]
     """From [0, 1), for the jitter of waits."""
+    budget: Budget
     in_flight: int = field(default=0, init=False)
     requests: int = field(default=0, init=False)
     """HTTP requests sent so far."""
@@ -162,15 +163,18 @@ class Online:
                 with attempt:
                     async with places:
                         await self._gate()
-                        if self.halt.is_set():
-                            raise Halted
-                        self.in_flight += 1
-                        self.requests += 1
-                        sent += 1
-                        try:
-                            result = await self._attempt(prompt, key, sent)
-                        finally:
-                            self.in_flight -= 1
+                        body = self.shape.body(prompt)
+                        async with self.budget.holding(body) as hold:
+                            if self.halt.is_set():
+                                hold.give_back()
+                                raise Halted
+                            self.in_flight += 1
+                            self.requests += 1
+                            sent += 1
+                            try:
+                                result = await self._attempt(prompt, key, sent, body, hold)
+                            finally:
+                                self.in_flight -= 1
                     if isinstance(result, Reply):
                         return result
                     verdict, request_id = result
@@ -181,10 +185,11 @@ class Online:
             return self._given_up(last.verdict, request_id, sent)
         raise AssertionError("tenacity ends only by a return or an exception")
 
-    async def _attempt(self, prompt: Prompt, key: bytes, number: int) -> Reply | tuple[Verdict, str | None]:
+    async def _attempt(
+        self, prompt: Prompt, key: bytes, number: int, body: Mapping[str, JSON], hold: Hold
+    ) -> Reply | tuple[Verdict, str | None]:
         """One HTTP request, in the order that keeps the promise: remember, send, remember, read."""
-        body = self.shape.body(prompt)
-        await self.ledger.sent(prompt, key)
+        await self.ledger.sent(prompt, key, hold.worst_usd)
         response = await self.transport.send(body)
         request_id: str | None = None
         if isinstance(response, Broken):
@@ -198,10 +203,14 @@ class Online:
                 took_s, at = response.latency_s, self.clock()
                 await self.ledger.replied(prompt, key, body=response.body, request_id=request_id, latency_s=took_s, at=at)
                 reply = self._read(prompt, response.body, request_id, took_s, at, number)
+                cost_usd = hold.settle(reply if isinstance(reply, Reply) else None)
+                if cost_usd is not None:
+                    self.ledger.priced(prompt, cost_usd)
                 if isinstance(reply, Reply):
                     return reply
-                verdict = unreadable(reply.reason)
+                return unreadable(reply.reason), request_id
         if not verdict.billed:
+            hold.give_back()
             await self.ledger.unpaid(prompt, key)
         if verdict.wait_s is not None:
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + verdict.wait_s)

@@ -12,12 +12,21 @@ from pipeline.errors import ConfigInvalid
 from pipeline.measure.price import Prices
 
 
-def shipped_prices() -> Prices:
+def prices_file() -> Path:
     """configs/prices.yaml of the checkout, or the copy inside an installed package."""
     beside = Path(__file__).parents[2] / "configs" / "prices.yaml"
-    text = beside.read_text("utf-8") if beside.is_file() else resources.files("pipeline").joinpath("prices.yaml").read_text()
+    return beside if beside.is_file() else Path(str(resources.files("pipeline").joinpath("prices.yaml")))
+
+
+def shipped_prices() -> Prices:
+    path = prices_file()
     try:
-        read = YAML(typ="safe", pure=True).load(text)
+        read = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
     except YAMLError as error:
-        raise ConfigInvalid(f"{beside} is no YAML: {error}") from error
-    return Prices.parse(read, str(beside))
+        raise ConfigInvalid(f"{path} is no YAML: {error}") from error
+    return Prices.parse(read, str(path))
+
+
+def unpriced(model: str) -> str:
+    """What to say of a model without a price."""
+    return f"{model} has no price in {prices_file()}: what it costs is not known, and _cost_usd will be null"

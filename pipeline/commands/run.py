@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.commands.metering import file_metrics
+from pipeline.commands.prices import unpriced
 from pipeline.commands.tracing import run_span
 from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, shown, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
@@ -121,8 +122,10 @@ def _run(made: Loaded, options: Options) -> Result:
         stack.callback(log.close)
         tell, tick = _listeners(stack, log, options)
         url = endpoint(made.job, os.environ)
-        where = f"the embedded server ({served(made.job.model.name)})" if made.local else shown(url, os.environ)
-        for sentence in (f"{made.job.model.name} at {where}, asked by {made.form.way}", *made.form.notes):
+        name = made.job.model.name
+        where = f"the embedded server ({served(name)})" if made.local else shown(url, os.environ)
+        priced = () if made.prices.known(name) else (unpriced(name),)
+        for sentence in (f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *priced):
             tell(Notice(sentence))
         return run(
             work(made, url),

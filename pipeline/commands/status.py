@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pipeline.commands.wiring import read_job
 from pipeline.records import JSON
+from pipeline.settings import Job
 from pipeline.show.standing import Standing, status_text
-from pipeline.write.glance import glance
+from pipeline.write.glance import Glance, glance
 from pipeline.write.purge import PURGED_AT
 from pipeline.write.rundir import RunFolder
 
@@ -26,8 +27,11 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
     holder = folder.holder()
     rows = seen.rows if seen is not None and seen.rows is not None else None
     ended = seen.counts if seen is not None else {}
+    budget = _budget(job, seen)
     if as_json:
-        told = {"name": job.name, "live": holder, "rows": rows, "ended": {str(s): n for s, n in ended.items()}, "last": last}
+        money = None if budget is None else {"gone_usd": budget[0], "budget_usd": budget[1]}
+        counts = {str(status): number for status, number in ended.items()}
+        told = {"name": job.name, "live": holder, "rows": rows, "ended": counts, "budget": money, "last": last}
         return json.dumps(told)
     return status_text(
         Standing(
@@ -37,11 +41,19 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
             rows=rows,
             statuses={str(s): n for s, n in ended.items()},
             cost_usd=seen.cost_usd if seen is not None else 0.0,
+            budget=budget,
             rows_per_second=None if holder is None or seen is None else seen.rows_per_second,
             reason=None if holder is not None else _ended(folder, last),
             log=tuple(_tail(folder.log)) if holder is not None else (),
         )
     )
+
+
+def _budget(job: Job, seen: Glance | None) -> tuple[float, float] | None:
+    """What is gone of the budget, with what is out just now at its worst; and the budget."""
+    if job.run.budget_usd is None or seen is None or seen.spent is None:
+        return None
+    return seen.spent.paid_usd + seen.spent.doubtful_usd, job.run.budget_usd
 
 
 def _ended(folder: RunFolder, last: dict[str, JSON] | None) -> str | None:

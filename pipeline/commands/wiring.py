@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pipeline import __version__
-from pipeline.call.caller import Server
+from pipeline.call.budget import Bound
 from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
@@ -27,7 +28,7 @@ from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
-from pipeline.commands.prices import shipped_prices
+from pipeline.commands.prices import prices_file, shipped_prices
 from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, refuse_unstated, template_text, users
 from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
@@ -46,6 +47,9 @@ from pipeline.settings import Job, is_endpoint, is_loopback
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
+
+if TYPE_CHECKING:
+    from pipeline.call.client import Client
 
 LOCAL = "local"
 API = "https://api.anthropic.com"
@@ -117,6 +121,8 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
     check_target(Path(job.output.path), columns)
+    prices = shipped_prices()
+    _refuse_unpriced(job, prices)
     return Loaded(
         job=job,
         schema=schema,
@@ -125,7 +131,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         constant=fixed,
         forms=forms,
         shape=shape(fixed, forms[-1], by, earlier=shapes),
-        prices=shipped_prices(),
+        prices=prices,
         source=source,
         columns=columns,
         limit=limit,
@@ -137,10 +143,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
 def work(made: Loaded, url: str) -> Work:
     """What a run takes; `url` is its `endpoint`."""
     job = made.job
-    concurrency = job.call.concurrency
-    if concurrency == "auto":
-        concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
-    concurrency = _within_open_files(concurrency, asked_for=job.call.concurrency != "auto")
+    at_once = concurrency(made)
     judges = [prose if one is None else Judge(one, job.check.repair).judge for one in (*made.earlier, made.schema)]
     room = max(made.form.max_tokens, made.asks.grown or 0)
     return Work(
@@ -155,18 +158,28 @@ def work(made: Loaded, url: str) -> Work:
         judges=judges,
         judged_by=" ".join([made.schema.digest, job.check.repair, *(one.digest for one in made.earlier if one is not None)]),
         price=price(made),
+        worst_usd=worst_usd(made),
+        budget_usd=job.run.budget_usd,
         enums=made.schema.enums(),
         columns=made.columns,
         output=Path(job.output.path),
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        connect=partial(connection, job, url, concurrency, os.environ, made.form),
-        limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
-        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * room + 4096)),
+        connect=partial(connection, job, url, at_once, os.environ, made.form),
+        limits=Limits(at_once, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
+        reserve_bytes=max(SMALLEST_RESERVE, 2 * at_once * (BYTES_A_TOKEN * room + 4096)),
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
+
+
+def concurrency(made: Loaded) -> int:
+    """Requests in flight at most."""
+    chosen = made.job.call.concurrency
+    if chosen == "auto":
+        chosen = CONCURRENCY_SMALL_MODEL if made.local and served(made.job.model.name) == SMALL_MODEL else CONCURRENCY
+    return _within_open_files(chosen, asked_for=made.job.call.concurrency != "auto")
 
 
 def _within_open_files(concurrency: int, *, asked_for: bool) -> int:
@@ -184,6 +197,27 @@ def _within_open_files(concurrency: int, *, asked_for: bool) -> int:
 def price(made: Loaded) -> Callable[[Reply], float | None]:
     name = made.job.model.name
     return lambda reply: made.prices.cost_usd(name, reply.usage, tier=reply.tier, geo=reply.geo)
+
+
+def worst_usd(made: Loaded) -> Callable[[Mapping[str, JSON]], float | None]:
+    """What one request can cost at most, whichever turn it is of."""
+    shapes = (*made.shape.earlier, made.shape)
+    bounds = list(dict.fromkeys(Bound.of(one.fixed, one.messages, one.form.cache) for one in shapes))
+    name = made.job.model.name
+
+    def worst(body: Mapping[str, JSON]) -> float | None:
+        found = [made.prices.worst_usd(name, bound.usage(body)) for bound in bounds]
+        return max((usd for usd in found if usd is not None), default=None)
+
+    return worst
+
+
+def _refuse_unpriced(job: Job, prices: Prices) -> None:
+    if job.run.budget_usd is not None and not prices.known(job.model.name):
+        raise ConfigInvalid(
+            f"run.budget_usd: {job.model.name} has no price in {prices_file()}, so no budget can be kept",
+            todo=f"add the model's price to {prices_file()}, or leave run.budget_usd out",
+        )
 
 
 def endpoint(job: Job, environment: Mapping[str, str]) -> str:
@@ -221,7 +255,7 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 @contextmanager
 def connection(
     job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form
-) -> Iterator[Callable[[], Server]]:
+) -> Iterator[Callable[[], Client]]:
     """Starts the embedded server where it is asked for; gives what makes the client inside the event loop.
 
     A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
@@ -230,7 +264,7 @@ def connection(
     keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
     with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
 
-        def client() -> Server:
+        def client() -> Client:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
 
             return Client(

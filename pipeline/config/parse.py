@@ -36,7 +36,6 @@ NOT_YET: Mapping[Key, JSON] = {
     ("call", "deadline"): None,
     ("call", "batch_size"): None,
     ("call", "after_expiry"): None,
-    ("run", "budget_usd"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
 }

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -15,9 +16,10 @@ from pipeline.analyse import Stages, analyse
 from pipeline.call import preflight
 from pipeline.call.caller import Server
 from pipeline.call.online import Online
+from pipeline.call.purse import Purse
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
-from pipeline.errors import InputUnreadable, StorageFailed
+from pipeline.errors import BudgetSpent, InputUnreadable, StorageFailed
 from pipeline.events import (
     AskedAgain,
     Event,
@@ -30,8 +32,10 @@ from pipeline.events import (
     Publishing,
     Retrying,
     RowEnded,
+    Spending,
 )
 from pipeline.job.published import Table, standing, written
+from pipeline.job.spending import account, refused
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
 from pipeline.read.fingerprint import fingerprint
@@ -73,6 +77,7 @@ class Execution:
         self._tick = tick
         self._tally = Tally()
         self._tally.doubt(journal.doubts())  # of runs that were killed before they could tell of them
+        self._purse = Purse(account(work.budget_usd, journal, work.shape, work.price), work.worst_usd, work.price, tell)
         self._online: Online | None = None
         self._stale: dict[int, Status] = {}
         """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
@@ -93,7 +98,10 @@ class Execution:
             if table is not None:
                 self._tell(Kept(sum(self._input.rows)))
                 return self._finished(self._verdict(), table)
-        interrupted = self._ask(retry, known)
+        try:
+            interrupted = self._ask(retry, known)
+        except BudgetSpent as error:
+            raise self._refused(error) from error
         self._journal.flush()
         if interrupted is not None:
             return self.interrupted(interrupted)
@@ -121,12 +129,23 @@ class Execution:
         with suppress(StorageFailed):  # if that is what ended the run, what is durable still counts
             self._journal.flush()
         self._tally.recount()  # a table that was being written when the run stopped does not stand
-        counts = self._journal.counts(self._input.rows)
-        counts.subtract(self._stale.values())
+        counts = self._standing()
         for status, number in counts.items():
             self._tally.stands(status, False, number)
         self._tally.stands(Status.PENDING, False, sum(self._input.rows) - counts.total())
         return self._file(self._summary(exit_code, reason))
+
+    def _standing(self) -> Counter[Status]:
+        """Status → rows of the journal, without outcomes of requests that are being made anew."""
+        counts = self._journal.counts(self._input.rows)
+        counts.subtract(self._stale.values())
+        return counts
+
+    def _refused(self, error: BudgetSpent) -> BudgetSpent:
+        self._journal.flush()
+        ended = self._standing().total()
+        left, cost_usd = sum(self._input.rows) - ended, self._journal.cost_usd()
+        return refused(error, self._purse.account, ended=ended, cost_usd=cost_usd, left=left)
 
     def _ask(self, retry: frozenset[Status], known: Known) -> Interrupted | None:
         """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
@@ -135,14 +154,15 @@ class Execution:
         if first is None:
             return None
         with self._work.connect() as transport:
-            interrupted = local.run(
-                lambda halt: self._drive(transport, chain([first], asked), halt),
-                drain_s=self._work.drain_s,
-                tell=self._tell,
-                tick=self._ticked,
-            )
-            self._ticked()
-        return interrupted
+            try:
+                return local.run(
+                    lambda halt: self._drive(transport, chain([first], asked), halt),
+                    drain_s=self._work.drain_s,
+                    tell=self._tell,
+                    tick=self._ticked,
+                )
+            finally:
+                self._ticked()
 
     def _refuse_changed_input(self) -> None:
         """Raises InputUnreadable when a file is not what it was when the run began: rows and answers may not fit any more."""
@@ -159,7 +179,8 @@ class Execution:
         try:
             for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
                 self._tell(Notice(note))
-            self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
+            ports = transport, self._journal, work.shape, work.limits
+            self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse)
             stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, self._priced, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
@@ -229,6 +250,7 @@ class Execution:
     def _finished(self, summary: Summary, table: Table) -> Result:
         self._file(summary)
         self._work.folder.append_history(summary.json())
+        self._journal.finished()
         return Result(summary, table.answers, table.agreements, table.note)
 
     def _summary(self, exit_code: int, reason: str) -> Summary:
@@ -260,4 +282,7 @@ class Execution:
     def _ticked(self) -> None:
         if self._online is not None:
             self._listener(InFlight(self._online.in_flight, self._work.limits.concurrency))
+            money = self._purse.account
+            if money.limit_usd is not None:
+                self._listener(Spending(money.paid_usd, money.doubtful_usd, money.limit_usd))
         self._tick()

@@ -44,6 +44,10 @@ class Work:
     judged_by: str
     """Digest of schema and check: replies are judged again, free, when it changes."""
     price: Callable[[Reply], float | None]
+    worst_usd: Callable[[Mapping[str, JSON]], float | None]
+    """The most that a request with this body can cost; None where the model has no price."""
+    budget_usd: float | None
+    """What all runs up to the next that finishes may spend together; None: whatever it takes."""
     enums: Mapping[str, Sequence[str]]
     """Answer properties with few values, and those values."""
     columns: Columns

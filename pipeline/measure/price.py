@@ -36,6 +36,9 @@ class Rates:
     cache_write_1h: float
     cache_read: float
 
+    def admits(self, prompt_tokens: float) -> bool:
+        return self.prompt_tokens_max is None or prompt_tokens <= self.prompt_tokens_max
+
     def cost(self, usage: Usage) -> float:
         """USD before multipliers. Thinking tokens are part of the output tokens and priced with them."""
         return (
@@ -59,6 +62,8 @@ class Prices:
     """What a batch reply costs as a share of the same reply online."""
     geo: Mapping[str, float]
     """Inference geography → multiplier; one that is not here costs what the model costs."""
+    cache_minimums: Mapping[str, int]
+    """Model name or alias → tokens below which nothing is cached; a model of which that is not known is not here."""
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> Self:
@@ -72,6 +77,7 @@ class Prices:
             raise _invalid(where, [_fault(found["loc"], found["msg"]) for found in error.errors()]) from error
         writes = sheet.multipliers
         models: dict[str, tuple[Rates, ...]] = {}
+        minimums: dict[str, int] = {}
         twice: list[str] = []
         for name, entry in sheet.models.items():
             bands = tuple(band.rates(writes.cache_write_5m, writes.cache_write_1h) for band in entry.all_bands)
@@ -79,9 +85,11 @@ class Prices:
                 if called in models:
                     twice.append(_fault(("models", name), f"the name {called!r} is priced twice"))
                 models[called] = bands
+                if entry.cache_minimum is not None:
+                    minimums[called] = entry.cache_minimum
         if twice:
             raise _invalid(where, twice)
-        return cls(str(sheet.as_of), models, writes.batch, writes.geo)
+        return cls(str(sheet.as_of), models, writes.batch, writes.geo, minimums)
 
     def known(self, model: str) -> bool:
         """Whether replies of this model can be priced."""
@@ -103,10 +111,30 @@ class Prices:
             cost *= self.batch
         return cost if geo is None else cost * self.geo.get(geo, 1.0)
 
+    def worst_usd(self, model: str, most: Usage) -> float | None:
+        """The most that one request can cost, in USD, if none of its counts is more than in `most`; None without a price.
+
+        Where its prompt ends below what `most` allows, it may fall into any shorter band, and it may be answered in any
+        geography: the dearest of all that is counted. A tier is never dearer than the standard one.
+        """
+        bands = self.models.get(model.removeprefix(REHEARSAL))
+        if bands is None:
+            return None
+        last = bands.index(_band(bands, most.prompt_tokens))
+        return max(band.cost(most) for band in bands[: last + 1]) * max([1.0, *self.geo.values()])
+
+    def rates(self, model: str) -> tuple[Rates, ...]:
+        """The model's bands, shortest prompts first; none without a price."""
+        return self.models.get(model.removeprefix(REHEARSAL), ())
+
+    def cache_minimum(self, model: str) -> int | None:
+        """Tokens below which the constant part of a prompt is not cached; None where that is not known."""
+        return self.cache_minimums.get(model.removeprefix(REHEARSAL))
+
 
 def _band(bands: tuple[Rates, ...], prompt_tokens: int) -> Rates:
     """The first that admits the prompt; the last admits any."""
-    return next(band for band in bands if band.prompt_tokens_max is None or prompt_tokens <= band.prompt_tokens_max)
+    return next(band for band in bands if band.admits(prompt_tokens))
 
 
 def _invalid(where: str, faults: list[str]) -> ConfigInvalid:
@@ -147,6 +175,7 @@ class _Model(_Strict):
     price: _Price | None = None
     bands: tuple[_Price, ...] = ()
     aliases: tuple[str, ...] = ()
+    cache_minimum: Annotated[int, Field(gt=0, strict=True)] | None = None
     # For people: where the figures come from.
     source: str
     date: str | datetime.date

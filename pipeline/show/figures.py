@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from pipeline.events import AskedAgain, Event, InDoubt, InFlight, Kept, Planned, Retrying, RowEnded
+from pipeline.events import AskedAgain, Event, InDoubt, InFlight, Kept, Planned, Retrying, RowEnded, Spending
 from pipeline.records import Status
 
 WINDOW_S = 60.0
@@ -26,6 +26,8 @@ class Figures:
     in_flight: int = 0
     limit: int = 0
     cost_usd: float | None = 0.0
+    spending: Spending | None = None
+    """Where there is a budget."""
     trouble: RowEnded | Retrying | None = None
     """The last thing that went wrong."""
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
@@ -45,6 +47,8 @@ class Figures:
                     self.trouble = event
             case InFlight(now, limit):
                 self.in_flight, self.limit = now, limit
+            case Spending():
+                self.spending = event
             case AskedAgain():
                 self.asked_again += 1
             case InDoubt():

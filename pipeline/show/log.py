@@ -33,6 +33,7 @@ from pipeline.events import (
     Publishing,
     Retrying,
     RowEnded,
+    Spending,
     Stopping,
 )
 from pipeline.records import JSON, Outcome, Status
@@ -191,6 +192,8 @@ def _rank(event: Event) -> tuple[int, str]:
             return logging.WARNING, "row_unanswered"
         case InFlight():
             return logging.DEBUG, "in_flight"
+        case Spending():
+            return logging.DEBUG, "spending"
         case AskedAgain():
             return logging.DEBUG, "asked_again"
         case Kept():

@@ -136,6 +136,8 @@ def _of(figures: Figures) -> str:
 
 def _matters(figures: Figures) -> str:
     spend = "?" if figures.cost_usd is None else dollars(figures.cost_usd)
+    if (money := figures.spending) is not None:
+        spend = f"{dollars(money.paid_usd + money.doubtful_usd)} of {dollars(money.budget_usd)}"
     told = [
         f"{count(figures.in_flight)} in flight",
         f"spend {spend}",

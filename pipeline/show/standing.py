@@ -20,6 +20,8 @@ class Standing:
     statuses: Mapping[str, int]
     """Status → rows that have ended."""
     cost_usd: float | None
+    budget: tuple[float, float] | None = None
+    """USD that are gone of a budget since the last run that finished, and the budget; None where there is none."""
     rows_per_second: float | None = None
     reason: str | None = None
     """Why the last execution ended."""
@@ -43,6 +45,9 @@ def _told(standing: Standing) -> Iterator[tuple[str, str]]:
         if rows:
             yield "", f"{count(rows):>9} {plain(status, 40)}"
     yield "spend", dollars(standing.cost_usd)
+    if standing.budget is not None:
+        gone_usd, budget_usd = standing.budget
+        yield "budget", f"{dollars(gone_usd)} of {dollars(budget_usd)} gone since the last run that finished"
     if standing.rows_per_second is not None:
         yield "rate", _rate(standing.rows_per_second, None if standing.rows is None else standing.rows - ended)
     if standing.reason is not None:

@@ -16,7 +16,19 @@ from pipeline.records import FILE_SHIFT, Status
 
 ROWS = "rows"
 """Note: rows of each input file, as JSON."""
+SPENT_FROM = "spent_from"
+"""Note: the last reply that an earlier, finished run had bought. What a budget counts comes after it."""
 KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup (docs/cron.md)"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """The money of all runs since the last one that finished, in USD."""
+
+    paid_usd: float
+    """For replies: at their price, or at the worst case where that is not noted yet."""
+    doubtful_usd: float
+    """The worst case of requests that may have been paid and whose reply is lost, or has not come yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,8 @@ class Glance:
     cost_usd: float
     rows: int | None
     """Rows of the input as the last run counted them."""
+    spent: Spent | None
+    """None in a journal of an earlier version of this program."""
     rows_per_second: float | None
     """Over the last minute of answers; None where there are too few to say."""
 
@@ -43,8 +57,23 @@ def glance(path: Path) -> Glance | None:
         last, number = connection.execute(
             "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
         ).fetchone()
+        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(paid)")]
+        money = spent(connection) if "usd" in columns else None
     rate = number / 60 if last is not None and number > 1 else None
-    return Glance(ended, cost_usd, None if rows is None else sum(rows), rate)
+    return Glance(ended, cost_usd, None if rows is None else sum(rows), money, rate)
+
+
+def spent(connection: sqlite3.Connection) -> Spent:
+    """Reads keys and sums, never replies: 10^7 of them take seconds, and that only where one undertaking has bought so many."""
+    (paid_usd,) = connection.execute("SELECT total(usd) FROM paid WHERE reply > ?", (spent_from(connection),)).fetchone()
+    (out_usd,) = connection.execute("SELECT total(worst_usd) FROM open WHERE out = 1").fetchone()
+    (lost_usd,) = connection.execute("SELECT total(usd) FROM doubt").fetchone()
+    return Spent(paid_usd, out_usd + lost_usd)
+
+
+def spent_from(connection: sqlite3.Connection) -> int:
+    noted = connection.execute("SELECT value FROM meta WHERE name = ?", (SPENT_FROM,)).fetchone()
+    return int(noted[0]) if noted else 0
 
 
 def counts(connection: sqlite3.Connection, rows: Sequence[int]) -> tuple[Counter[Status], float]:

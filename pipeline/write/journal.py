@@ -7,6 +7,10 @@ it, and the row leaves `open` with the same commit that brings its `outcome`. So
     in `open`, reply         the answer is here and is judged again, free
     in `outcome`             done
 
+Money is remembered along the way, since the last run that finished: a reply counts at the worst case of its request with the
+very commit that files it, and at its price as soon as it has been read; a request that was out when its row was asked again, or
+was given up, goes to `doubt`. So the sum is a bound at every instant, and what is left of a budget survives any kill.
+
 Replies are never removed: by their request key they answer the same request of any row, of this run or a later one.
 
 One thread writes, over one connection, and commits all that has gathered since its last commit: under load that is hundreds of
@@ -38,10 +42,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import Bug, PipelineError, StorageFailed
 from pipeline.records import Origin, Outcome, Prompt, Recall, Status, Usage
-from pipeline.write.glance import KEEP, counts, reading
+from pipeline.write.glance import KEEP, SPENT_FROM, Spent, counts, reading, spent, spent_from
 from pipeline.write.index import Index
 
-VERSION = 1
+VERSION = 2
 GATHER = 500
 """Records a commit at most."""
 KEYS_READ = 50_000
@@ -55,10 +59,13 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS open (
     position INTEGER NOT NULL, ask INTEGER NOT NULL, key BLOB NOT NULL,
-    attempts INTEGER NOT NULL, out INTEGER NOT NULL, reply INTEGER,
+    attempts INTEGER NOT NULL, out INTEGER NOT NULL, reply INTEGER, worst_usd REAL,
     PRIMARY KEY (position, ask)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS paid (reply INTEGER PRIMARY KEY, key BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS paid (
+    reply INTEGER PRIMARY KEY, key BLOB NOT NULL, usd REAL, priced INTEGER NOT NULL DEFAULT 1
+);
+CREATE TABLE IF NOT EXISTS doubt (usd REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS reply (
     id INTEGER PRIMARY KEY, position INTEGER NOT NULL, ask INTEGER NOT NULL,
     request_id TEXT, latency_s REAL NOT NULL, at REAL NOT NULL, body BLOB NOT NULL
@@ -71,12 +78,30 @@ CREATE TABLE IF NOT EXISTS outcome (
     thinking_tokens INTEGER NOT NULL, cost_usd REAL, latency_s REAL, answered_at REAL, raw TEXT
 );
 """
-SENT = """
-INSERT INTO open VALUES (:position, :ask, :key, 1, 1, NULL)
-ON CONFLICT DO UPDATE SET attempts = iif(key = :key, attempts, 0) + 1, key = :key, out = 1, reply = NULL
+FROM_1 = """
+BEGIN IMMEDIATE;
+ALTER TABLE open ADD COLUMN worst_usd REAL;
+ALTER TABLE paid ADD COLUMN usd REAL;
+ALTER TABLE paid ADD COLUMN priced INTEGER NOT NULL DEFAULT 1;
+UPDATE meta SET value = '2' WHERE name = 'version';
+COMMIT;
 """
-PAID = "INSERT INTO paid VALUES (:id, :key)"
+"""Takes over a journal of version 1. What it bought was bought without a budget, and counts in none."""
+UNPRICED = "CREATE INDEX IF NOT EXISTS unpriced ON paid (reply) WHERE priced = 0"
+SENT = """
+INSERT INTO open VALUES (:position, :ask, :key, 1, 1, NULL, :worst_usd)
+ON CONFLICT DO UPDATE SET
+    attempts = iif(key = :key, attempts, 0) + 1, key = :key, out = 1, reply = NULL, worst_usd = :worst_usd
+"""
+DOUBTED = "INSERT INTO doubt SELECT worst_usd FROM open WHERE position = :position AND out = 1 AND worst_usd > 0"
+"""Before a row of `open` that is out is overwritten or removed."""
+DOUBTED_ASK = f"{DOUBTED} AND ask = :ask"
+PAID = "INSERT INTO paid VALUES (:id, :key, (SELECT worst_usd FROM open WHERE position = :position AND ask = :ask), 0)"
 """Keys stand in a table of their own: reading them all must not read the replies."""
+PRICED = """
+UPDATE paid SET usd = :usd, priced = 1
+WHERE reply = (SELECT reply FROM open WHERE position = :position AND ask = :ask)
+"""
 REPLIED = "INSERT INTO reply VALUES (:id, :position, :ask, :request_id, :latency_s, :at, :body)"
 FILED = "UPDATE open SET out = 0, reply = :id WHERE position = :position AND ask = :ask"
 UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
@@ -124,7 +149,9 @@ class Journal:
         writer = _connect(path)
         self.opened: dict[tuple[int, int], Opened] = {
             (position, ask): Opened(key, attempts, bool(out), reply)
-            for position, ask, key, attempts, out, reply in self._read("SELECT * FROM open")
+            for position, ask, key, attempts, out, reply in self._read(
+                "SELECT position, ask, key, attempts, out, reply FROM open"
+            )
         }
         """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
         self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
@@ -173,10 +200,11 @@ class Journal:
         """The replies to this very request, the latest first."""
         return (reply for reply in self._index.find(key) if self._read(WHOSE, reply) == [(key,)])
 
-    async def sent(self, prompt: Prompt, key: bytes) -> None:
+    async def sent(self, prompt: Prompt, key: bytes, worst_usd: float | None = None) -> None:
         if self._full is not None:
             raise self._full
-        await self._durably((SENT, {"position": prompt.position, "ask": prompt.ask, "key": key}))
+        where = {"position": prompt.position, "ask": prompt.ask}
+        await self._durably((DOUBTED_ASK, where), (SENT, {**where, "key": key, "worst_usd": worst_usd}))
 
     async def replied(
         self, prompt: Prompt, key: bytes, *, body: bytes, request_id: str | None, latency_s: float, at: float
@@ -185,11 +213,14 @@ class Journal:
         reply = self._last_reply
         where = {"id": reply, "position": prompt.position, "ask": prompt.ask}
         record = {**where, "request_id": request_id, "latency_s": latency_s, "at": at, "body": body}
-        await self._durably((PAID, {"id": reply, "key": key}), (REPLIED, record), (FILED, where))
+        await self._durably((PAID, {**where, "key": key}), (REPLIED, record), (FILED, where))
         self._index.add(key, reply)
 
     async def unpaid(self, prompt: Prompt, key: bytes) -> None:
         self._put(_Write(((UNPAID, {"position": prompt.position, "ask": prompt.ask}),)))
+
+    def priced(self, prompt: Prompt, usd: float) -> None:
+        self._put(_Write(((PRICED, {"position": prompt.position, "ask": prompt.ask, "usd": usd}),)))
 
     # What the job tells and asks ----------------------------------------------------------------------------------------
 
@@ -204,7 +235,8 @@ class Journal:
             outcome.latency_s, outcome.answered_at, outcome.raw,
         )  # fmt: skip
         # A row that ends in doubt stays open, so that whoever asks it again knows that it may have been paid.
-        closed = () if outcome.status is Status.IN_DOUBT else ((CLOSED, {"position": outcome.position}),)
+        where = {"position": outcome.position}
+        closed = () if outcome.status is Status.IN_DOUBT else ((DOUBTED, where), (CLOSED, where))
         self._put(_Write(((ENDED, record), *closed)))
 
     def ended_in(self, first: int, after: int) -> dict[int, tuple[bytes | None, Status]]:
@@ -233,6 +265,10 @@ class Journal:
         replies = self._read("SELECT count(*) FROM paid")[0][0]
         return replies, self._read("SELECT avg(cost_usd) FROM outcome WHERE NOT reused AND answered_at NOT NULL")[0][0]
 
+    def cost_usd(self) -> float:
+        """Of the outcomes that stand; what has no price counts nothing."""
+        return float(self._read("SELECT coalesce(sum(cost_usd), 0) FROM outcome")[0][0])
+
     def doubted(self) -> None:
         """A request that may have been paid before is about to be sent; durable before the next `sent` is."""
         self._put(_Write(((DOUBTED, {}),)))
@@ -243,6 +279,31 @@ class Journal:
 
     def doubts_told(self) -> None:
         self.note("doubts", "0")
+
+    def spent(self) -> Spent:
+        """Since the last run that finished, as far as it is durable."""
+        return spent(self._reader)
+
+    def unpriced(self) -> Iterator[tuple[int, bytes]]:
+        """The replies of those whose price is not noted: id and body. After a kill there are a few; all, where the model had no
+        price."""
+        with reading(self._path):
+            found = self._reader.execute(
+                "SELECT id, body FROM reply WHERE id IN (SELECT reply FROM paid WHERE priced = 0 AND reply > ?)",
+                (spent_from(self._reader),),
+            )
+            yield from found
+
+    def price(self, reply: int, usd: float | None) -> None:
+        """What a reply of `unpriced` has cost; None: it cannot be read, and has cost the worst."""
+        statement = "UPDATE paid SET usd = coalesce(?, usd), priced = 1 WHERE reply = ?"
+        self._put(_Write(((statement, (usd, reply)),)))
+
+    def finished(self) -> None:
+        """A run has finished: what is spent from now on counts anew. Durable on return."""
+        bought = ("INSERT OR REPLACE INTO meta VALUES (?, coalesce((SELECT max(reply) FROM paid), 0))", (SPENT_FROM,))
+        self._put(_Write((bought, ("DELETE FROM doubt", ()), ("UPDATE open SET worst_usd = NULL", ()))))
+        self.flush()
 
     def note(self, name: str, value: str) -> None:
         """Remembers a fact about the whole run; durable on return."""
@@ -395,6 +456,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.executescript(TABLES)
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
         version = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()[0]
+        if version == "1":
+            connection.executescript(FROM_1)
+            version = str(VERSION)
+        connection.execute(UNPRICED)
     except (sqlite3.Error, OSError) as error:
         raise StorageFailed(
             f"the journal {path} cannot be opened: {error}",

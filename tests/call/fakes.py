@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.call.budget import Account
 from pipeline.call.caller import Broken, Response
 from pipeline.call.form import Form
+from pipeline.call.purse import Purse
 from pipeline.call.wire import Shape, shape
 from pipeline.records import Constant, Prompt, Recall, Text, Turn
 from tests.api import Canned
@@ -39,18 +41,24 @@ def said(body: Mapping[str, Any]) -> str:
     return str(body["messages"][-1]["content"][0]["text"])
 
 
+def free() -> Purse:
+    """A Budget without a limit, for a model without a price."""
+    return Purse(Account(None), lambda _: None, lambda _: None, lambda _: None)
+
+
 class Book:
     """A Ledger that writes down the order of events."""
 
     def __init__(self, left: Mapping[int, Recall] | None = None, broken: Exception | None = None) -> None:
         self.left = dict(left or {})
         self.events: list[str] = []
+        self.prices: list[tuple[int, float]] = []
         self.broken = broken
 
     def recall(self, prompt: Prompt, key: bytes) -> Recall | None:
         return self.left.get(prompt.position)
 
-    async def sent(self, prompt: Prompt, key: bytes) -> None:
+    async def sent(self, prompt: Prompt, key: bytes, worst_usd: float | None = None) -> None:
         if self.broken is not None:
             raise self.broken
         self.events.append(f"sent {prompt.position}")
@@ -62,6 +70,9 @@ class Book:
 
     async def unpaid(self, prompt: Prompt, key: bytes) -> None:
         self.events.append(f"unpaid {prompt.position}")
+
+    def priced(self, prompt: Prompt, usd: float) -> None:
+        self.prices.append((prompt.position, usd))
 
 
 class Line:

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.call.caller import Broken
+from pipeline.call.caller import Broken, Budget
 from pipeline.call.online import Limits, Online
 from pipeline.errors import AccountRefused, ComeBackLater, InputUnreadable, PipelineError, ServiceDown, StorageFailed
 from pipeline.events import Event, InDoubt, Retrying, Stopping
 from pipeline.records import Failure, Origin, Prompt, Recall, Reply, Use
 from tests.api import Canned, error, message
-from tests.call.fakes import SHAPE, Book, Line, prompt, prompts
+from tests.call.fakes import SHAPE, Book, Line, free, prompt, prompts
 
 
 class Run:
@@ -28,6 +28,7 @@ class Run:
         book: Book | None = None,
         concurrency: int = 4,
         attempts: int = 3,
+        budget: Budget | None = None,
     ) -> None:
         self.book = book or Book()
         self.line = Line(script, self.book)
@@ -36,7 +37,9 @@ class Run:
         self.error: PipelineError | None = None
         self.halt = asyncio.Event()
         limits = Limits(concurrency, attempts, 900.0)
-        self.caller = Online(self.line, self.book, SHAPE, limits, self.halt, self.events.append, lambda: 1000.0, lambda: 0.0)
+        self.caller = Online(
+            self.line, self.book, SHAPE, limits, self.halt, self.events.append, lambda: 1000.0, lambda: 0.0, budget or free()
+        )
         asyncio.run(asyncio.wait_for(self._run(texts), 10))
 
     async def _run(self, texts: Sequence[str]) -> None:
@@ -177,7 +180,9 @@ def test_trouble_upstream_comes_after_what_is_in_flight() -> None:
         raise InputUnreadable("the file is gone")
 
     async def drive() -> None:
-        caller = Online(line, book, SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        caller = Online(
+            line, book, SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free()
+        )
         async for _, result in caller.replies(broken_off()):
             assert isinstance(result, Reply)
             got.append(result.text)
@@ -218,7 +223,9 @@ def test_what_only_paid_replies_may_answer_is_never_sent() -> None:
         async def one() -> AsyncGenerator[Prompt]:
             yield replace(prompt("a"), use="paid")
 
-        caller = Online(line, book, SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        caller = Online(
+            line, book, SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free()
+        )
         return [result async for _, result in caller.replies(one())]
 
     (result,) = asyncio.run(drive())
@@ -235,7 +242,7 @@ def test_a_doubt_that_is_held_waits_for_a_person(use: Use, sent: int) -> None:
             yield replace(prompt("a"), use=use)
 
         limits = Limits(4, 3, 900.0, hold=True)
-        caller = Online(line, book, SHAPE, limits, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        caller = Online(line, book, SHAPE, limits, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free())
         return [result async for _, result in caller.replies(one())]
 
     (result,) = asyncio.run(drive())

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tests.crash.deaths import Circumstances
-from tests.crash.ledger import CUT, INPUT_TOKENS, WRONG, Ledger
+from tests.crash.ledger import CUT, WRONG, Ledger
 from tests.crash.program import PLAIN, Running, Start
 from tests.jobs import Ended, JobFolder, answer
 
@@ -133,7 +133,7 @@ class Campaign:
             assert {"label": row["label"], "length": row["length"]} == json.loads(answer(text)), row
             assert charges[int(row["_message_id"].removeprefix("msg_"))].text == text, "the reply to another document"
             asks = 2 if WRONG in text else 1
-            assert (row["_asks"], row["_input_tokens"]) == (asks, 0 if row["_reused"] else asks * INPUT_TOKENS), row
+            assert (row["_asks"], row["_input_tokens"]) == (asks, 0 if row["_reused"] else asks * self.ledger.usage[0]), row
         paid = [text for row, text in zip(rows, self.texts, strict=True) if not row["_reused"]]
         assert sorted(paid) == sorted(set(self.texts)), "copies of a row are paid for by one of them"
 

@@ -31,7 +31,8 @@ FENCED = "[fenced]"
 """The answer stands in a code fence and is mended."""
 
 INPUT_TOKENS = 10
-"""Of every reply."""
+OUTPUT_TOKENS = 5
+"""Of every reply, unless the ledger is told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,13 @@ class Charge:
 class Ledger:
     """What was charged, in order; the message id of a reply is the number of its charge."""
 
-    def __init__(self, latency_s: float, seed: int) -> None:
+    def __init__(self, latency_s: float, seed: int, usage: tuple[int, int]) -> None:
         self.charges: list[Charge] = []
         self.requests = 0
         self.url = ""
         self._latency_s = latency_s
         self._seed = seed
+        self.usage = usage
         self._seen: Counter[tuple[str, int]] = Counter()
         self._alarm: tuple[int, float, Callable[[], None]] | None = None
         self._loop = asyncio.new_event_loop()
@@ -104,7 +106,7 @@ class Ledger:
         await self._doors.wait()
         if cut and request.transport is not None:
             request.transport.abort()
-        return web.json_response(_message(message_id, _answer(text, ask)), headers={"request-id": f"req_{number}"})
+        return web.json_response(_message(message_id, _answer(text, ask), self.usage), headers={"request-id": f"req_{number}"})
 
     def _ring(self) -> None:
         if self._alarm is not None and self.requests >= self._alarm[0]:
@@ -133,9 +135,9 @@ class Ledger:
 
 
 @contextmanager
-def serving(latency_s: float = 0.0, seed: int = 0) -> Iterator[Ledger]:
-    """A new ledger behind a new port. A reply takes from 0 to `latency_s`, by `seed`."""
-    ledger = Ledger(latency_s, seed)
+def serving(latency_s: float = 0.0, seed: int = 0, usage: tuple[int, int] = (INPUT_TOKENS, OUTPUT_TOKENS)) -> Iterator[Ledger]:
+    """A new ledger behind a new port. A reply takes from 0 to `latency_s`, by `seed`, and is of so many tokens in and out."""
+    ledger = Ledger(latency_s, seed, usage)
     ready, stop = threading.Event(), asyncio.Event()
     thread = threading.Thread(target=ledger.serve, args=(ready, stop), daemon=True)
     thread.start()
@@ -159,7 +161,7 @@ def _answer(text: str, ask: int) -> str:
     return f"```json\n{answer(text)}\n```" if FENCED in text else answer(text)
 
 
-def _message(message_id: str, text: str) -> dict[str, Any]:
+def _message(message_id: str, text: str, usage: tuple[int, int]) -> dict[str, Any]:
     return {
         "id": message_id,
         "type": "message",
@@ -169,8 +171,8 @@ def _message(message_id: str, text: str) -> dict[str, Any]:
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "usage": {
-            "input_tokens": INPUT_TOKENS,
-            "output_tokens": 5,
+            "input_tokens": usage[0],
+            "output_tokens": usage[1],
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
         },

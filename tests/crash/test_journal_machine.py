@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from pipeline.records import Constant, Origin, Outcome, Prompt, Recall, Status, Text, Turn
+from pipeline.write.glance import Spent
 from pipeline.write.journal import Journal
 from tests.crash.conftest import Size
 
@@ -28,6 +29,8 @@ ASKS = (1, 2)
 KEYS = (b"a" * 16, b"a" * 8 + b"b" * 8, b"c" * 16)
 """The first two share the prefix by which keys are indexed."""
 MEMORY = Path("/dev/shm")  # noqa: S108 a file system in memory: thousands of commits, and none waits for a disk
+WORST_USD = 0.5
+"""Of every request: none is priced here, so that a sum counts them."""
 ENDS = (Status.OK.value, Status.FAILED.value, Status.IN_DOUBT.value)
 
 Ask = tuple[int, int]
@@ -63,11 +66,14 @@ class State:
     opened: Mapping[Ask, Open] = field(default_factory=dict)
     paid: tuple[Paid, ...] = ()
     ended: Mapping[int, Outcome] = field(default_factory=dict)
+    doubted: int = 0
+    """Requests that may have been paid and that no open ask stands for any more."""
 
     def sent(self, ask: Ask, key: bytes) -> State:
         left = self.opened.get(ask)
         attempts = left.attempts if left is not None and left.key == key else 0
-        return replace(self, opened={**self.opened, ask: Open(key, attempts + 1, True, None)})
+        doubted = self.doubted + (left is not None and left.out)
+        return replace(self, opened={**self.opened, ask: Open(key, attempts + 1, True, None)}, doubted=doubted)
 
     def replied(self, ask: Ask, key: bytes, body: bytes) -> State:
         opened = {**self.opened, ask: replace(self.opened[ask], out=False, body=body)}
@@ -79,7 +85,8 @@ class State:
     def end(self, outcome: Outcome) -> State:
         keep = outcome.status is Status.IN_DOUBT
         opened = {ask: left for ask, left in self.opened.items() if keep or ask[0] != outcome.position}
-        return replace(self, opened=opened, ended={**self.ended, outcome.position: outcome})
+        doubted = self.doubted + sum(left.out for ask, left in self.opened.items() if ask not in opened)
+        return replace(self, opened=opened, ended={**self.ended, outcome.position: outcome}, doubted=doubted)
 
     def recall(self, ask: Ask, key: bytes, opened: Mapping[Ask, Open]) -> Recall | None:
         """`opened`: what was open when this run began."""
@@ -103,6 +110,7 @@ def seen(journal: Journal) -> dict[str, Any]:
         "opened": {ask: (left.key, left.attempts, left.out, left.reply is not None) for ask, left in journal.opened.items()},
         "paid": journal.paid()[0],
         "ended": list(journal.outcomes()),
+        "spent": journal.spent(),
         "recalled": {(p, a, key): journal.recall(prompt((p, a)), key) for p in POSITIONS for a in ASKS for key in KEYS},
     }
 
@@ -112,6 +120,9 @@ def expected(state: State) -> dict[str, Any]:
         "opened": {ask: (left.key, left.attempts, left.out, left.body is not None) for ask, left in state.opened.items()},
         "paid": len(state.paid),
         "ended": [state.ended[position] for position in sorted(state.ended)],
+        "spent": Spent(
+            WORST_USD * len(state.paid), WORST_USD * (state.doubted + sum(left.out for left in state.opened.values()))
+        ),
         "recalled": {(p, a, k): state.recall((p, a), k, state.opened) for p in POSITIONS for a in ASKS for k in KEYS},
     }
 
@@ -162,7 +173,7 @@ class Machine(RuleBasedStateMachine):
                 self.come(ask, what)
             elif what in ("reply", "refuse", "send") and ask not in self.out:
                 self.out.add(ask)
-                self.burst.append(self.journal.sent(prompt(ask), key))
+                self.burst.append(self.journal.sent(prompt(ask), key, WORST_USD))
                 self.told(self.now.sent(ask, key))
             elif what in ENDS and all(other[0] != position for other in self.out):
                 self.burst.append(self.ended(Outcome(position, Status(what), error=f"after {self.bodies}"), key))

@@ -205,3 +205,41 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_a_file_that_holds_no_mapping_is_refused() -> None:
     assert "the whole file: " in faults([])  # type: ignore[arg-type]
+
+
+def test_the_worst_case_takes_the_band_that_the_longest_prompt_may_reach() -> None:
+    short, long = Usage(input_tokens=100_000, output_tokens=1000), Usage(input_tokens=100_001, output_tokens=1000)
+    # Anywhere but in the US it costs the plain price; there, a tenth more.
+    assert PRICES.worst_usd("claude-haiku-5-5", short) == pytest.approx(0.0105 * 1.1, rel=1e-12)
+    assert PRICES.worst_usd("claude-haiku-5-5", long) == pytest.approx((0.050_000_5 + 0.0025) * 1.1, rel=1e-12)
+    assert PRICES.worst_usd("claude-haiku-9", short) is None
+
+
+COUNTS = st.integers(0, 300_000)
+
+
+@given(
+    model=st.sampled_from(["claude-haiku-5-5", "claude-opus-5-5", "rehearsal/claude-haiku-5-5"]),
+    most=st.builds(Usage, COUNTS, COUNTS, st.just(0), COUNTS, COUNTS),
+    share=st.floats(0, 1),
+    tier=st.sampled_from(["standard", "priority", "batch"]),
+    geo=st.sampled_from([None, "us", "global"]),
+)
+def test_nothing_within_its_counts_costs_more_than_the_worst_case(
+    model: str, most: Usage, share: float, tier: str, geo: str | None
+) -> None:
+    worst = PRICES.worst_usd(model, most)
+    assert worst is not None
+    # Fewer tokens, and what was to be written to the cache partly read from it.
+    five, hour = int(most.cache_write_5m_tokens * share), int(most.cache_write_1h_tokens * share)
+    read = most.cache_write_tokens - five - hour
+    used = Usage(int(most.input_tokens * share), int(most.output_tokens * share), read, five, hour)
+    paid = PRICES.cost_usd(model, used, tier=tier, geo=geo)
+    assert paid is not None
+    assert paid <= worst * (1 + 1e-12)
+
+
+def test_what_is_too_short_to_be_cached_differs_by_model() -> None:
+    assert PRICES.cache_minimum("claude-haiku-5-5") == 512
+    assert PRICES.cache_minimum("claude-haiku-4-5") == PRICES.cache_minimum("claude-haiku-4-5-20251001") == 4096
+    assert PRICES.cache_minimum("claude-fable-5-2") is None, "not published"

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.errors import Bug, StorageFailed
 from pipeline.records import Constant, Origin, Outcome, Prompt, Recall, Status, Text, Turn, Usage
-from pipeline.write.glance import ROWS, glance
+from pipeline.write.glance import ROWS, Spent, glance
 from pipeline.write.journal import Journal
 
 KEY = b"k" * 16
@@ -393,3 +393,155 @@ def test_a_value_that_none_of_ours_could_be_is_damage_too(tmp_path: Path) -> Non
                 read()
     with pytest.raises(StorageFailed, match="is damaged: 'odd'"):
         glance(path)
+
+
+# Money -------------------------------------------------------------------------------------------------------------------
+
+
+def sent_for(journal: Journal, prompt: Prompt, usd: float | None, key: bytes = KEY) -> None:
+    asyncio.run(journal.sent(prompt, key, usd))
+
+
+def spent(path: Path) -> tuple[float, float]:
+    """What the next run finds: paid, and perhaps paid."""
+    with Journal(path) as journal:
+        found = journal.spent()
+        return found.paid_usd, found.doubtful_usd
+
+
+def test_a_request_that_was_out_at_a_kill_counts_at_its_worst(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent_for(journal, prompt(), 0.5)
+    assert spent(tmp_path / "j.db") == (0.0, 0.5)
+
+
+def test_a_reply_counts_at_the_worst_until_its_price_is_noted(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent_for(journal, prompt(), 0.5)
+        replied(journal, prompt(), b"paid for")
+        assert journal.spent().paid_usd == 0.5
+        assert list(journal.unpriced()) == [(1, b"paid for")]
+        journal.priced(prompt(), 0.125)
+        journal.flush()
+        assert journal.spent().paid_usd == 0.125
+        assert list(journal.unpriced()) == []
+    assert spent(tmp_path / "j.db") == (0.125, 0.0)
+
+
+def test_what_a_killed_run_could_not_price_is_priced_by_the_next(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        for position in (1, 2):
+            sent_for(journal, prompt(position), 0.5)
+            replied(journal, prompt(position))
+    with Journal(tmp_path / "j.db") as journal:
+        first, second = (number for number, _ in journal.unpriced())
+        journal.price(first, 0.25)
+        journal.price(second, None)  # it cannot be read
+        journal.flush()
+        assert list(journal.unpriced()) == []
+    assert spent(tmp_path / "j.db") == (0.75, 0.0)
+
+
+@pytest.mark.parametrize("how", ["sent again", "another request", "given up"])
+def test_what_may_have_been_paid_stays_counted_whatever_becomes_of_its_row(tmp_path: Path, how: str) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent_for(journal, prompt(), 0.5)
+    with Journal(tmp_path / "j.db") as journal:
+        if how != "given up":
+            sent_for(journal, prompt(), 0.25, KEY if how == "sent again" else OTHER)
+            replied(journal, prompt(), key=KEY if how == "sent again" else OTHER)
+            journal.priced(prompt(), 0.125)
+        journal.ended(replace(FULL, status=Status.FAILED), KEY)
+    assert spent(tmp_path / "j.db") == (0.0 if how == "given up" else 0.125, 0.5)
+
+
+def test_what_was_refused_is_not_counted(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent_for(journal, prompt(), 0.5)
+        asyncio.run(journal.unpaid(prompt(), KEY))
+        journal.ended(replace(FULL, status=Status.REQUEST_ERROR), KEY)
+    assert spent(tmp_path / "j.db") == (0.0, 0.0)
+
+
+def test_a_row_that_ends_in_doubt_counts_once_and_not_again_when_it_is_sent_again(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent_for(journal, prompt(), 0.5)
+        journal.ended(replace(FULL, status=Status.IN_DOUBT), KEY)
+        journal.flush()
+        assert journal.spent().doubtful_usd == 0.5
+        sent_for(journal, prompt(), 0.25)
+        assert journal.spent().doubtful_usd == 0.75
+
+
+def test_after_a_run_that_finished_it_counts_anew(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        for position in (1, 2, 3):
+            sent_for(journal, prompt(position), 0.5)
+        replied(journal, prompt(1))
+        journal.priced(prompt(1), 0.25)
+        sent_for(journal, prompt(2), 0.5)
+        journal.finished()
+        assert journal.spent() == Spent(0.0, 0.0)
+        sent_for(journal, prompt(3), 0.125)
+        assert journal.spent() == Spent(0.0, 0.125), "what was out before belongs to what is over"
+        replied(journal, prompt(3))
+        journal.priced(prompt(3), 0.0625)
+    assert spent(tmp_path / "j.db") == (0.0625, 0.0)
+
+
+def test_a_model_without_a_price_leaves_what_can_be_priced_later(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent_for(journal, prompt(), None)
+        replied(journal, prompt(), b"paid for")
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.spent().paid_usd == 0.0
+        assert list(journal.unpriced()) == [(1, b"paid for")]
+
+
+VERSION_1 = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE open (
+    position INTEGER NOT NULL, ask INTEGER NOT NULL, key BLOB NOT NULL,
+    attempts INTEGER NOT NULL, out INTEGER NOT NULL, reply INTEGER,
+    PRIMARY KEY (position, ask)
+) WITHOUT ROWID;
+CREATE TABLE paid (reply INTEGER PRIMARY KEY, key BLOB NOT NULL);
+CREATE TABLE reply (
+    id INTEGER PRIMARY KEY, position INTEGER NOT NULL, ask INTEGER NOT NULL,
+    request_id TEXT, latency_s REAL NOT NULL, at REAL NOT NULL, body BLOB NOT NULL
+);
+INSERT INTO meta VALUES ('version', '1');
+INSERT INTO open VALUES (3, 1, CAST('kkkkkkkkkkkkkkkk' AS BLOB), 2, 1, NULL);
+INSERT INTO paid VALUES (1, CAST('oooooooooooooooo' AS BLOB));
+INSERT INTO reply VALUES (1, 7, 1, 'req', 0.5, 9.0, CAST('body' AS BLOB));
+CREATE TABLE outcome (
+    position INTEGER PRIMARY KEY, key BLOB, status TEXT NOT NULL, error TEXT, answer TEXT, repairs TEXT NOT NULL,
+    asks INTEGER NOT NULL, attempts INTEGER NOT NULL, reused INTEGER NOT NULL, model TEXT, stop_reason TEXT,
+    message_id TEXT, request_id TEXT, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
+    cache_read_tokens INTEGER NOT NULL, cache_write_5m_tokens INTEGER NOT NULL, cache_write_1h_tokens INTEGER NOT NULL,
+    thinking_tokens INTEGER NOT NULL, cost_usd REAL, latency_s REAL, answered_at REAL, raw TEXT
+);
+"""
+
+
+def test_a_journal_of_version_1_is_taken_over_with_all_that_it_knows(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    seen = glance(path)
+    assert seen is not None
+    assert seen.spent is None
+    for _ in range(2):  # taken over, and opened as any other
+        with Journal(path) as journal:
+            assert journal.recall(prompt(), KEY) == Recall(attempts=2, in_doubt=True)
+            assert journal.recall(prompt(position=9), OTHER) == Recall(0, False, b"body", "req", 0.5, 9.0, Origin.ELSEWHERE)
+            assert journal.spent() == Spent(0.0, 0.0), "it was bought without a budget"
+            assert list(journal.unpriced()) == []
+    with Journal(path) as journal:
+        sent_for(journal, prompt(), 0.5)
+        replied(journal, prompt())
+        journal.priced(prompt(), 0.25)
+    assert spent(path) == (0.25, 0.0)
+    found = glance(path)
+    assert found is not None
+    assert found.spent == Spent(0.25, 0.0)

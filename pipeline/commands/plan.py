@@ -1,0 +1,215 @@
+"""`pipeline plan`: what a run would take. Nothing is sent but requests to count tokens, which are free."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipeline.call.caller import Counter
+from pipeline.commands.survey import Survey, size, survey
+from pipeline.commands.wiring import Loaded, concurrency, connection, endpoint, loaded
+from pipeline.errors import PipelineError
+from pipeline.measure.estimate import FEWEST, Interval, answer_size, output_tokens, seconds, tiers, tokens_of
+from pipeline.measure.forecast import Asking, Forecast, assumed, learned, widest
+from pipeline.records import Prompt, Text, Turn
+from pipeline.show.outlook import Outlook, Range, outlook_text
+from pipeline.write.known import known
+
+SAMPLE = 50
+"""Rows whose tokens are counted, unless told otherwise."""
+ENOUGH = 10
+"""Bought rows from which the others are estimated."""
+LATENCY_S = 2.0
+"""Of a reply, where none was measured."""
+COUNTS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the server says of a sample."""
+
+    constant_tokens: int
+    pairs: list[tuple[float, float]]
+    """Size and tokens of each row's own part."""
+
+
+def plan(config: Path, overrides: list[str], sample: int, as_json: bool) -> str:
+    """What a run would take, as text or as one JSON object. Raises what a run would raise before its first request."""
+    made = loaded(config, overrides)
+    with known(made.folder.journal) as journal:
+        found = survey(made, journal, sample)
+    outlook = _outlook(made, found, f"pipeline run {config}")
+    return json.dumps(asdict(outlook)) if as_json else outlook_text(outlook)
+
+
+def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
+    name, cache = made.job.model.name, made.form.cache
+    asking = Asking(name, cache, made.prices)
+    forecast, basis, assumes, is_measured = _forecast(made, found, asking)
+    at_once = concurrency(made)
+    measured = [bought.latency_s for bought in found.bought if bought.latency_s is not None]
+    latency_s = sum(measured) / len(measured) if measured else LATENCY_S
+    where = "the embedded server" if made.local else endpoint(made.job, os.environ)
+    return Outlook(
+        name=made.job.name,
+        model=name,
+        where=where,
+        prices_as_of=made.prices.as_of,
+        rows=found.rows,
+        unaskable=found.unaskable,
+        kept=found.kept,
+        paid=found.paid,
+        repeated=found.repeated,
+        to_buy=len(found.sizes),
+        requests=forecast.requests,
+        basis=basis,
+        assumes=assumes,
+        measured=is_measured,
+        constant_tokens=round(forecast.constant_tokens),
+        cache=_cache(made, forecast, is_measured),
+        row_tokens=_range(forecast.row_tokens),
+        output_tokens=_range(forecast.output_tokens),
+        online_usd=None if forecast.online_usd is None else _range(forecast.online_usd),
+        batch_usd=None if forecast.batch_usd is None else _range(forecast.batch_usd),
+        worst_usd=found.worst_usd,
+        worst_request_usd=found.worst_request_usd,
+        budget_usd=made.job.run.budget_usd,
+        gone_usd=None if found.spent is None else found.spent.paid_usd + found.spent.doubtful_usd,
+        seconds=_seconds(forecast, name, latency_s, at_once),
+        at_once=at_once,
+        latency_s=latency_s,
+        latency_measured=bool(measured),
+        next_step=_next(run, found, is_measured),
+    )
+
+
+def _next(run: str, found: Survey, is_measured: bool) -> str:
+    few = len(found.sizes) <= 2 * ENOUGH
+    return run if is_measured or few else f"{run} --limit {2 * ENOUGH}   (then plan again: it learns from those rows)"
+
+
+def _range(found: Interval) -> Range:
+    return Range(found.low, found.middle, found.high)
+
+
+def _seconds(forecast: Forecast, model: str, latency_s: float, at_once: int) -> dict[str, float]:
+    """By the limits of the two smallest tiers; a larger one is rarely what binds."""
+    return {
+        f"in tier {tier.capitalize()}": seconds(
+            forecast.requests,
+            forecast.row_tokens.middle,
+            forecast.output_tokens.middle,
+            pace,
+            latency_s=latency_s,
+            at_once=at_once,
+        )
+        for tier, pace in tiers(model).items()
+    }
+
+
+def _cache(made: Loaded, forecast: Forecast, is_measured: bool) -> str:
+    """What becomes of the constant part."""
+    tokens = f"{round(forecast.constant_tokens):,} tokens a request"
+    if forecast.cached:
+        return f"{tokens}, written to the cache once for {made.form.cache}, then read from it"
+    if made.form.cache == "off":
+        return "not cached: model.cache is off" if is_measured else f"{tokens}, not cached: model.cache is off"
+    if is_measured:
+        return "part of what goes in: no reply so far read or wrote a cache"
+    minimum = made.prices.cache_minimum(made.job.model.name)
+    why = "it is not known from where on this model caches" if minimum is None else f"this model caches from {minimum:,} up"
+    return f"{tokens}, not cached: {why}"
+
+
+def _forecast(made: Loaded, found: Survey, asking: Asking) -> tuple[Forecast, str, str, bool]:
+    """The figures, what they rest on, what their interval assumes, and whether it is one of 95 %."""
+    if len(found.bought) >= ENOUGH:
+        basis = f"{len(found.bought):,} rows of this job that were bought under the very same request."
+        assumes = (
+            "The interval assumes that the rows to come are like those at the same length: bought in input order, they say "
+            "little of a corpus that is sorted. Batch: 30 % to 98 % of requests read the cache."
+        )
+        return learned(found.bought, found.sizes, asking), basis, assumes, True
+    counted = _counted(made, found) if len(found.sizes) else "nothing is to be bought"
+    output, how = _output(made)
+    if isinstance(counted, Counted):
+        pairs, constant_tokens = counted.pairs, float(counted.constant_tokens)
+        basis = f"Input: count_tokens of {len(pairs):,} rows. {how}"
+        forecast = assumed(pairs, found.sizes, constant_tokens, output, asking)
+    else:
+        constant = tokens_of(_constant_size(made))
+        basis = f"Input: by length, since tokens were not counted ({counted}). {how}"
+        each = (constant.low, constant.middle, constant.high)
+        forecast = widest([assumed(None, found.sizes, tokens, output, asking) for tokens in each])
+    assumes = "No answer was bought yet, so the range is that of the assumptions, not an interval of 95 %."
+    return forecast, basis, assumes, False
+
+
+def _constant_size(made: Loaded) -> int:
+    """Bytes of all that no row changes."""
+    texts = [text for turn in made.constant.examples for text in _texts(turn)]
+    form = json.dumps(made.form.schema, ensure_ascii=False) if made.form.way != "prompt" else ""
+    return sum(map(len, texts)) + len(made.constant.system.encode()) + len(form.encode())
+
+
+def _output(made: Loaded) -> tuple[Interval, str]:
+    """Tokens of one reply, and where that comes from."""
+    answers = [len(text) for turn in made.constant.examples if turn.role == "assistant" for text in _texts(turn)]
+    kind = "the examples" if answers else "the schema"
+    size = sum(answers) / len(answers) if answers else answer_size(made.schema.document)
+    thinks = made.form.thinking is not None and made.form.thinking["type"] in ("adaptive", "enabled")
+    output = output_tokens(size, thinks=thinks, max_tokens=made.form.max_tokens)
+    thinking = ", thinking up to max_tokens" if thinks else ""
+    return output, f"Output: assumed from {kind}, {output.middle:,.0f} tokens a reply{thinking}."
+
+
+def _texts(turn: Turn) -> list[bytes]:
+    return [block.text.encode() for block in turn.blocks if isinstance(block, Text)]
+
+
+def _counted(made: Loaded, found: Survey) -> Counted | str:
+    """What the server counts; in words, why it did not."""
+    if len(found.sample) < FEWEST:
+        return f"fewer than {FEWEST} rows to count" if found.sample else "--sample 0"
+    url = endpoint(made.job, os.environ)
+    try:
+        with connection(made.job, url, COUNTS_AT_ONCE, os.environ, made.form) as connect:
+            return asyncio.run(_count(made, found.sample, connect))
+    except PipelineError as error:
+        return error.message.splitlines()[0]
+
+
+async def _count(made: Loaded, sample: list[Prompt], connect: Callable[[], Counter]) -> Counted | str:
+    counter = connect()
+    size_of, body_of = size(made), made.shape.body
+    places = asyncio.Semaphore(COUNTS_AT_ONCE)
+
+    async def tokens(asked: Prompt) -> int | str:
+        async with places:
+            return await counter.count(body_of(asked))
+
+    try:
+        # The shortest there can be: what is left of it is the constant part.
+        alone = await tokens(_with(sample[0], "."))
+        if isinstance(alone, str):
+            return alone
+        found = await asyncio.gather(*map(tokens, sample))
+    finally:
+        await counter.close()
+    constant = alone - 1
+    pairs = [
+        (float(size_of(body_of(asked))), float(max(count - constant, 0)))
+        for asked, count in zip(sample, found, strict=True)
+        if isinstance(count, int)
+    ]
+    if len(pairs) < FEWEST:
+        return next(count for count in found if isinstance(count, str))
+    return Counted(constant, pairs)
+
+
+def _with(asked: Prompt, text: str) -> Prompt:
+    return Prompt(asked.position, asked.key, asked.constant, (Turn("user", (Text(text),)),))
