@@ -93,9 +93,9 @@ INSERT INTO open VALUES (:position, :ask, :key, 1, 1, NULL, :worst_usd)
 ON CONFLICT DO UPDATE SET
     attempts = iif(key = :key, attempts, 0) + 1, key = :key, out = 1, reply = NULL, worst_usd = :worst_usd
 """
-DOUBTED = "INSERT INTO doubt SELECT worst_usd FROM open WHERE position = :position AND out = 1 AND worst_usd > 0"
+LOST = "INSERT INTO doubt SELECT worst_usd FROM open WHERE position = :position AND out = 1 AND worst_usd > 0"
 """Before a row of `open` that is out is overwritten or removed."""
-DOUBTED_ASK = f"{DOUBTED} AND ask = :ask"
+LOST_ASK = f"{LOST} AND ask = :ask"
 PAID = "INSERT INTO paid VALUES (:id, :key, (SELECT worst_usd FROM open WHERE position = :position AND ask = :ask), 0)"
 """Keys stand in a table of their own: reading them all must not read the replies."""
 PRICED = """
@@ -204,7 +204,7 @@ class Journal:
         if self._full is not None:
             raise self._full
         where = {"position": prompt.position, "ask": prompt.ask}
-        await self._durably((DOUBTED_ASK, where), (SENT, {**where, "key": key, "worst_usd": worst_usd}))
+        await self._durably((LOST_ASK, where), (SENT, {**where, "key": key, "worst_usd": worst_usd}))
 
     async def replied(
         self, prompt: Prompt, key: bytes, *, body: bytes, request_id: str | None, latency_s: float, at: float
@@ -236,7 +236,7 @@ class Journal:
         )  # fmt: skip
         # A row that ends in doubt stays open, so that whoever asks it again knows that it may have been paid.
         where = {"position": outcome.position}
-        closed = () if outcome.status is Status.IN_DOUBT else ((DOUBTED, where), (CLOSED, where))
+        closed = () if outcome.status is Status.IN_DOUBT else ((LOST, where), (CLOSED, where))
         self._put(_Write(((ENDED, record), *closed)))
 
     def ended_in(self, first: int, after: int) -> dict[int, tuple[bytes | None, Status]]:
