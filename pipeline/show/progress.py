@@ -142,6 +142,8 @@ def _matters(figures: Figures) -> str:
         f"{count(figures.unanswered)} unanswered",
         f"{count(figures.asked_again)} asked again",
     ]
+    if figures.stopping:
+        told.insert(0, "stopping")
     if figures.in_doubt:
         told.append(f"{count(figures.in_doubt)} perhaps paid twice")
     return ", ".join(told)
