@@ -1,6 +1,6 @@
 """The columns of the published table, and what stands in them for each row.
 
-Kept input columns first, then the answer columns, then our own, whose names begin with an underscore (DESIGN.md 3).
+Kept input columns first, then the answer columns, then our own, whose names begin with an underscore.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _OWN: tuple[tuple[str, pa.DataType, Callable[[Outcome], object]], ...] = (
     ("_answered_at", pa.timestamp("us", tz="UTC"), lambda outcome: _microseconds(outcome.answered_at)),
     ("_raw", pa.string(), lambda outcome: _text(outcome.raw)),
 )
-"""DESIGN.md 3, word for word: name, type (`float` there is Arrow's, 32 bits), value."""
+"""Name, type, value: what other programs read in the table, so that none of it is renamed (docs/output.md tells each)."""
 
 OWN: tuple[pa.Field, ...] = tuple(pa.field(name, kind) for name, kind, _ in _OWN)
 
