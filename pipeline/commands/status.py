@@ -76,6 +76,6 @@ def _since(folder: RunFolder, last: dict[str, JSON] | None, live: bool) -> float
 def _tail(log: Path) -> list[str]:
     try:
         with log.open(encoding="utf-8", errors="replace") as file:
-            return list(deque(file, LOG_LINES))
+            return [line.rstrip("\n") for line in deque(file, LOG_LINES)]
     except FileNotFoundError:
         return []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pipeline.engine.local import Interrupted
 from pipeline.errors import PipelineError, Terminated
@@ -19,7 +19,7 @@ from pipeline.events import Listener, Notice
 from pipeline.job.change import refuse_change, refuse_loss
 from pipeline.job.execution import Execution
 from pipeline.job.work import Input, Result, Work
-from pipeline.read.fingerprint import Fingerprint, fingerprint
+from pipeline.read.fingerprint import fingerprint
 from pipeline.read.keys import count
 from pipeline.records import Status
 from pipeline.write.journal import Journal
@@ -57,9 +57,8 @@ def run(
         started_at = time.time()
         if not accept_change:
             refuse_loss(work)
-        seen = fingerprint(work.source.files)
         with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
-            found = Input(seen, _rows(work, journal, seen))
+            found = input_of(work, journal)
             if not accept_change:
                 refuse_change(work, journal, found.rows)
             work.folder.write_json(work.folder.job, work.described)
@@ -73,15 +72,15 @@ def run(
                 return execution.interrupted(Interrupted(stop.signal if isinstance(stop, Terminated) else signal.SIGINT))
 
 
-def _rows(work: Work, journal: Journal, seen: Fingerprint) -> Sequence[int]:
-    """Rows of each file, the keys proven; not read again while the files are what they were."""
+def input_of(work: Work, journal: Journal) -> Input:
+    """The input as it is, its keys proven; not read again while the files are what they were."""
+    seen = fingerprint(work.source.files)
     state = json.dumps([seen.as_json(), work.key, work.needs, work.limit])
     noted = journal.noted(CHECKED)
     if noted is not None:
         checked = json.loads(noted)
         if checked["state"] == state:
-            known: list[int] = checked["rows"]
-            return known
+            return Input(seen, checked["rows"])
     totals = count(work.source, work.key, work.needs)
     journal.note(CHECKED, json.dumps({"state": state, "rows": totals}))
-    return totals
+    return Input(seen, totals)

@@ -18,7 +18,7 @@ from pipeline.records import Outcome, Status, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """DESIGN.md 4, names and order."""
+    """summary.json, a line of history.jsonl, the `--json` of a run: other programs read these names, in this order."""
 
     rows: int
     ok: int

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,8 +38,8 @@ def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
     return [_schema(path) for path in paths]
 
 
-def parts(path: Path, wanted: pa.Schema, max_rows: int, /) -> Generator[Part, None, None]:
-    """The records below the header."""
+def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+    """The records below the header, behind the first `skip`: those must be read all the same."""
     with closing(_Text(path)) as text:
         records = _records(text, _delimiter(path))
         header = _header(text, records)
@@ -47,7 +47,7 @@ def parts(path: Path, wanted: pa.Schema, max_rows: int, /) -> Generator[Part, No
         rows: list[Sequence[str | None]] = []
         faults: dict[int, str] = {}
         begin = text.lines.end
-        for cells, fault in records:
+        for cells, fault in islice(records, skip, None):
             if len(cells) != len(header):
                 fault = fault or text.fault(f"{len(cells)} cells where the header has {len(header)}")
                 cells = [*cells, *[None] * (len(header) - len(cells))]

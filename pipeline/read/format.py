@@ -39,8 +39,8 @@ class Format(Protocol):
         """Columns and types of each file, as they are found; names are unique and not empty."""
         ...
 
-    def parts(self, path: Path, wanted: pa.Schema, max_rows: int, /) -> Generator[Part, None, None]:
-        """The records from the first, at most max_rows at a time, reduced to the columns of `wanted` (perhaps none).
+    def parts(self, path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+        """The records behind the first `skip`, at most max_rows at a time, reduced to the columns of `wanted` (perhaps none).
 
         `wanted` gives the types of all files together; a format that stores no types builds these.
         The file is open while the generator is.

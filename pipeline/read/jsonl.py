@@ -23,6 +23,7 @@ import json
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,12 +85,12 @@ def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
     return [schema] * len(paths)
 
 
-def parts(path: Path, wanted: pa.Schema, max_rows: int, /) -> Generator[Part, None, None]:
-    """The objects in file order, in the types that `schemas` found."""
+def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+    """The objects behind the first `skip`, which are read all the same, in file order, in the types that `schemas` found."""
     with closing(Lines(path)) as lines:
         records: list[_Record] = []
         begin = 0
-        for record in _records(lines):
+        for record in islice(_records(lines), skip, None):
             records.append(record)
             if len(records) == max_rows or lines.end - begin >= BATCH_BYTES:
                 yield _part(records, wanted)

@@ -25,19 +25,25 @@ def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
     return [_schema(path) for path in paths]
 
 
-def parts(path: Path, wanted: pa.Schema, max_rows: int, /) -> Generator[Part, None, None]:
-    """The rows in file order. A text cell that is not UTF-8 becomes null and its row gets a fault."""
+def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+    """The rows in file order, behind the first `skip`: row groups among them are not read. A text cell that is not UTF-8
+    becomes null and its row gets a fault."""
     with _opened(path) as file:
         footer = file.metadata
         _refuse_bomb(path, footer)
         rows = 0
         for group in range(footer.num_row_groups):
             described = footer.row_group(group)
+            if rows + described.num_rows <= skip:
+                rows += described.num_rows
+                continue
             size = _batch_rows(described, max_rows)
             read = 0
             for table in file.iter_batches(size, row_groups=[group], columns=wanted.names, use_threads=False):
-                # A column is also asked for by its path, so that `a` and `b` come along with a column named "a.b".
-                yield _sound(path, table.select(wanted.names), rows + read)
+                first = min(max(0, skip - rows - read), table.num_rows)
+                if first < table.num_rows:
+                    # A column is also asked for by its path, so that `a` and `b` come along with a column named "a.b".
+                    yield _sound(path, table.slice(first).select(wanted.names), rows + read + first)
                 read += table.num_rows
             _agree(path, f"row group {group + 1}", described.num_rows, read)
             rows += read

@@ -39,8 +39,11 @@ class Source(Protocol):
         """In the order in which their rows come; the ordinal of a file in a position is its index here."""
         ...
 
-    def batches(self, columns: Sequence[str] | None = None, *, max_rows: int = 1024) -> Iterator[Batch]:
-        """All rows from the first, each call anew, at most max_rows at a time; None: all columns; []: rows without values.
+    def batches(
+        self, columns: Sequence[str] | None = None, *, max_rows: int = 1024, start: int = 0, sizes: Sequence[int] = ()
+    ) -> Iterator[Batch]:
+        """All rows from the one at position `start`, each call anew, at most max_rows at a time; None: all columns; []: rows
+        without values. `sizes`: rows of each file, at least of those before `start`.
 
         A file is closed when its rows are exhausted, or the iterator is closed or dropped.
         Raises ConfigInvalid for a column that is not there; the iterator raises InputUnreadable.
@@ -83,21 +86,26 @@ class _Files:
     formats: tuple[Format, ...]
     limit: int | None
 
-    def batches(self, columns: Sequence[str] | None = None, *, max_rows: int = 1024) -> Iterator[Batch]:
+    def batches(
+        self, columns: Sequence[str] | None = None, *, max_rows: int = 1024, start: int = 0, sizes: Sequence[int] = ()
+    ) -> Iterator[Batch]:
         names = self.schema.names if columns is None else list(dict.fromkeys(columns))
         require(self.schema, names, "input.columns")
-        return self._batches(pa.schema([self.schema.field(name) for name in names]), max_rows)
+        return self._batches(pa.schema([self.schema.field(name) for name in names]), max_rows, start, sizes)
 
-    def _batches(self, wanted: pa.Schema, max_rows: int) -> Iterator[Batch]:
-        ordinal = 0
+    def _batches(self, wanted: pa.Schema, max_rows: int, start: int, sizes: Sequence[int]) -> Iterator[Batch]:
+        first, skip = start >> FILE_SHIFT, start & (1 << FILE_SHIFT) - 1
+        ordinal = sum(sizes[:first]) + skip
         for file, (path, form) in enumerate(zip(self.files, self.formats, strict=True)):
-            index = 0
+            if file < first:
+                continue
+            index = skip if file == first else 0
             left = _left(self.limit, ordinal)
             if left == 0:
                 return
             # No more than is left is asked for, so that nothing beyond the limit can fail.
             size = max_rows if left is None else min(max_rows, left)
-            with reading(path), closing(form.parts(path, wanted, size)) as parts:
+            with reading(path), closing(form.parts(path, wanted, size, index)) as parts:
                 for part in parts:
                     rows = _cut(part, _left(self.limit, ordinal))
                     table = _conform(rows.table, wanted)

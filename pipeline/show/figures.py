@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from pipeline.events import AskedAgain, Event, InDoubt, InFlight, Kept, Planned, Retrying, RowEnded, Spending
+from pipeline.events import AskedAgain, Event, InDoubt, InFlight, Kept, Planned, Retrying, RowEnded, Spending, Stopping
 from pipeline.records import Status
 
 WINDOW_S = 60.0
@@ -28,6 +28,8 @@ class Figures:
     cost_usd: float | None = 0.0
     spending: Spending | None = None
     """Where there is a budget."""
+    stopping: bool = False
+    """Nothing new is sent; what is in flight is awaited."""
     trouble: RowEnded | Retrying | None = None
     """The last thing that went wrong."""
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
@@ -60,6 +62,8 @@ class Figures:
                 self.kept += event.rows
             case Planned():
                 self.rows = event.rows
+            case Stopping():
+                self.stopping = True
 
     @property
     def done(self) -> int:
@@ -75,7 +79,9 @@ class Figures:
         return (self.ended - ended) / (now - then) if now - then >= 1 else None
 
     def left_s(self, now: float) -> float | None:
-        """Seconds to the last row at this rate; None where that cannot be said, and where nothing is left."""
+        """Seconds to the last row at this rate; None where that cannot be said, where nothing is left, and while it stops."""
+        if self.stopping:
+            return None
         rate = self.rows_per_second(now)
         left = 0 if self.rows is None else self.rows - self.done
         return left / rate if rate and left > 0 else None

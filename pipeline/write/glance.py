@@ -18,6 +18,11 @@ ROWS = "rows"
 """Note: rows of each input file, as JSON."""
 SPENT_FROM = "spent_from"
 """Note: the last reply that an earlier, finished run had bought. What a budget counts comes after it."""
+RECENT = """
+SELECT min(at), max(at), count(*) FROM (SELECT at FROM reply ORDER BY id DESC LIMIT 5000)
+WHERE at > (SELECT at FROM reply ORDER BY id DESC LIMIT 1) - 60
+"""
+"""By the end of the table: a look at a journal of 10^7 rows must not read them all."""
 KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup (docs/cron.md)"
 
 
@@ -43,7 +48,7 @@ class Glance:
     spent: Spent | None
     """None in a journal of an earlier version of this program."""
     rows_per_second: float | None
-    """Over the last minute of answers; None where there are too few to say."""
+    """Over the last minute of replies; None where there are too few to say."""
 
 
 def glance(path: Path) -> Glance | None:
@@ -54,12 +59,10 @@ def glance(path: Path) -> Glance | None:
         noted = connection.execute("SELECT value FROM meta WHERE name = ?", (ROWS,)).fetchone()
         rows: list[int] | None = json.loads(noted[0]) if noted else None
         ended, cost_usd = counts(connection, rows or [])
-        last, number = connection.execute(
-            "SELECT max(answered_at), count(*) FROM outcome WHERE answered_at > (SELECT max(answered_at) - 60 FROM outcome)"
-        ).fetchone()
         columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(paid)")]
         money = spent(connection) if "usd" in columns else None
-    rate = number / 60 if last is not None and number > 1 else None
+        first, last, number = connection.execute(RECENT).fetchone()
+    rate = (number - 1) / (last - first) if number > 1 and last > first else None
     return Glance(ended, cost_usd, None if rows is None else sum(rows), money, rate)
 
 

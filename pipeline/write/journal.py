@@ -251,6 +251,9 @@ class Journal:
             for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
                 yield _outcome(row)
 
+    def has_outcomes(self) -> bool:
+        return bool(self._read("SELECT 1 FROM outcome LIMIT 1"))
+
     def counts(self, rows: Sequence[int]) -> Counter[Status]:
         """Status → durable outcomes of an input whose files have so many rows."""
         with reading(self._path):
@@ -307,8 +310,12 @@ class Journal:
 
     def note(self, name: str, value: str) -> None:
         """Remembers a fact about the whole run; durable on return."""
-        self._put(_Write((("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value)),)))
+        self.note_behind(name, value)
         self.flush()
+
+    def note_behind(self, name: str, value: str) -> None:
+        """The same, but durable only with or after all that was told before it."""
+        self._put(_Write((("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value)),)))
 
     def noted(self, name: str) -> str | None:
         found = self._read("SELECT value FROM meta WHERE name = ?", name)

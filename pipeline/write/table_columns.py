@@ -51,7 +51,7 @@ _OWN: tuple[tuple[str, pa.DataType, Callable[[Outcome], object]], ...] = (
     ("_answered_at", pa.timestamp("us", tz="UTC"), lambda outcome: _microseconds(outcome.answered_at)),
     ("_raw", pa.string(), lambda outcome: _text(outcome.raw)),
 )
-"""Name, type, value; users and other programs rely on the names and types."""
+"""Name, type, value: what other programs read in the table, so that none of it is renamed (docs/output.md tells each)."""
 
 OWN: tuple[pa.Field, ...] = tuple(pa.field(name, kind) for name, kind, _ in _OWN)
 

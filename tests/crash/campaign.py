@@ -1,6 +1,6 @@
 """One job that is killed over and over, and what must hold each time and in the end.
 
-The promises, as RELIABILITY.md A.4 numbers them: I1 no row is lost; I2 none comes twice; I3 nothing is paid twice but what was
+The promises: I1 no row is lost; I2 none comes twice; I3 nothing is paid twice but what was
 in flight at a kill; I4 every answer stands on its own row; I5 the output is whole or is not there; I6 the next plain run
 finishes; I7 the one after it sends nothing.
 """

@@ -395,6 +395,18 @@ def test_a_value_that_none_of_ours_could_be_is_damage_too(tmp_path: Path) -> Non
         glance(path)
 
 
+def test_the_rate_is_that_of_the_time_there_were_replies(tmp_path: Path) -> None:
+    """Not of a whole minute where the run is younger."""
+    path = tmp_path / "j.db"
+    with Journal(path) as journal:
+        for position, at in enumerate((10.0, 100.0, 101.0, 102.0, 104.0)):
+            sent(journal, prompt(position=position))
+            asyncio.run(journal.replied(prompt(position), KEY, body=b"", request_id=None, latency_s=0.5, at=at))
+        seen = glance(path)
+    assert seen is not None
+    assert seen.rows_per_second == 3 / 4, "four replies in the last minute, over four seconds"
+
+
 # Money -------------------------------------------------------------------------------------------------------------------
 
 
