@@ -29,7 +29,8 @@ class Scene:
     """How one request is to go, once it is let in."""
 
     ledger: Ledger
-    """The one that heard it arrive: a reset in between begins another."""
+    meter: Meter
+    """Those that heard it arrive: a reset in between begins others."""
     body: int
     """Digest of the request."""
     model: str
@@ -95,7 +96,9 @@ class Stage:
         if rule is not None:
             ledger.by_fault[rule.fault] += 1
         luck = int.from_bytes(chances[8:], "big")
-        return Scene(ledger, body, card.name, question.geo, rule, self._wait_s(rule, luck), estimated, cached, luck)
+        return Scene(
+            ledger, self._meter, body, card.name, question.geo, rule, self._wait_s(rule, luck), estimated, cached, luck
+        )
 
     def begins(self, scene: Scene) -> None:
         """The answer begins: from now on what it wrote to the prompt cache can be read."""
@@ -115,13 +118,13 @@ class Stage:
             ended.thinking_tokens,
         )
         counted = usage.input_tokens + usage.cache_write_tokens
-        self._meter.settle(scene.estimated, counted, usage.output_tokens, self._clock())
+        scene.meter.settle(scene.estimated, counted, usage.output_tokens, self._clock())
         if scene.rule is None or scene.rule.billed:
             scene.ledger.book(Bill(scene.body, scene.model, usage, scene.geo), unread=unread)
 
     def fails(self, scene: Scene) -> None:
         """There will be no reply, and nothing to count. Call once, in place of `ends`."""
-        self._meter.settle(scene.estimated, 0, 0, self._clock())
+        scene.meter.settle(scene.estimated, 0, 0, self._clock())
 
     def headers(self) -> dict[str, str]:
         """The state of the rate limits."""

@@ -60,6 +60,13 @@ def test_an_entry_dies_after_its_life_and_reading_renews_it() -> None:
     assert numbers(asked(cache, prefix("a", 600), now=899)) == (0, 600, 0)
 
 
+def test_reading_renews_an_entry_that_is_only_a_part_of_what_the_reader_marks() -> None:
+    cache = Cache()
+    asked(cache, prefix("a", 600))
+    assert asked(cache, prefix("a", 600, None), prefix("ab", 900), now=299).read == 600
+    assert asked(cache, prefix("a", 600), now=590).read == 600
+
+
 def test_an_hour_is_an_hour() -> None:
     cache = Cache()
     assert numbers(asked(cache, prefix("a", 600, HOUR))) == (0, 0, 600)
