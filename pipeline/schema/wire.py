@@ -208,7 +208,6 @@ class _Form:
         for key, below, child in children(part, at):
             if key == "oneOf":
                 kinds = self.tree.kinds(below, child)
-                kinds |= {"integer"} if "number" in kinds else frozenset()
                 if seen & kinds:
                     return True
                 seen |= kinds
