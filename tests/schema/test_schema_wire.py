@@ -306,6 +306,11 @@ def test_definitions_that_double_at_every_level_end_in_a_refusal() -> None:
     assert "too large" in refusal({"$ref": "#/$defs/d0"}, **{"$defs": {**levels, "d40": {"type": "string"}}})
 
 
+def test_alternatives_that_double_at_every_level_take_no_longer() -> None:
+    levels = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]} for n in range(60)}
+    assert "60 places" in refusal({"$ref": "#/$defs/d0"}, **{"$defs": {**levels, "d60": {"enum": ["a", "b"]}}})
+
+
 def test_a_chain_of_definitions_longer_than_an_answer_is_deep_is_refused() -> None:
     chain = {f"d{n}": rooted(a={"$ref": f"#/$defs/d{n + 1}"}) for n in range(500)}
     assert "too large" in refusal({"$ref": "#/$defs/d0"}, **{"$defs": {**chain, "d500": {"type": "string"}}})
