@@ -28,16 +28,15 @@ class Bundle:
     document: dict[str, JSON]
     files: Mapping[str, dict[str, JSON]]
     """The files beside, as they were read, by their path below the schema's folder."""
-    origins: Mapping[str, str]
-    """Pointer of a definition that came from such a file → `file: pointer there`."""
+    origins: Mapping[str, tuple[str, str]]
+    """Pointer of a definition that came from such a file → the file, and the pointer there."""
     faults: tuple[str, ...]
     """Every `$ref` that leads nowhere, each with its place and a mend. The document is not to be used then."""
 
     def place(self, pointer: str) -> str:
         """Where a person finds what stands at the pointer."""
-        for definition, origin in self.origins.items():
+        for definition, (file, there) in self.origins.items():
             if pointer == definition or pointer.startswith(f"{definition}/"):
-                file, _, there = origin.partition(": ")
                 return f"{file}: {spoken(there + pointer.removeprefix(definition))}"
         return spoken(pointer)
 
@@ -56,7 +55,7 @@ def bundled(document: dict[str, JSON], name: str, beside: Beside, *, draft07: bo
     return Bundle(
         document,
         {file: read for file, read in work.files.items() if file != name and read is not None},
-        {step(f"/{work.container}", name): f"{file}: {pointer}" for (file, pointer), name in work.names.items()},
+        {step(f"/{work.container}", definition): origin for origin, definition in work.names.items()},
         tuple(dict.fromkeys(work.faults)),
     )
 

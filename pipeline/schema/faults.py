@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from graphlib import CycleError, TopologicalSorter
 
 from pipeline.records import JSON
+from pipeline.schema.bundle import excerpt
 from pipeline.schema.tree import IN_PLACE, TYPES, Node, Tree, children, declared, fragment, kind_of, spoken, step
 from pipeline.schema.validator import Draft, compiled, pattern_fault
 
@@ -21,8 +22,6 @@ _BOUNDS = (
     ("minProperties", "maxProperties"),
     ("minContains", "maxContains"),
 )
-_HERE = "urn:schema"
-"""The document, for a look at one of its nodes."""
 _DYNAMIC = ("$dynamicRef", "$recursiveRef")
 
 
@@ -104,7 +103,7 @@ def _never(tree: Tree, of: Draft, pointer: str, node: dict[str, JSON]) -> Iterat
     """What only the keywords of several schemas together leave without a value."""
     values = [node["const"]] if "const" in node else node.get("enum")
     if isinstance(values, list):
-        judge = compiled({"$ref": _HERE + fragment(pointer)}, of, known={_HERE: tree.document})
+        judge = compiled(excerpt(tree.document, pointer, node, draft07=tree.draft07), of)
         if not any(judge.is_valid(value) for value in values):
             yield f"none of {_short(values)} is valid under the keywords beside it; mend the values or the keywords"
     held, names = node.get("properties"), node.get("required")

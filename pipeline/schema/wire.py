@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipeline.records import JSON
@@ -188,19 +189,28 @@ class _Form:
                 continue
         if not branches:
             raise Never(step(at, keyword))
-        told_apart(at, (label for branch in branches if isinstance(branch, dict) for label in self._labels(branch)))
+        told_apart(at, self._labels(branches))
         self.unions += 1
         if keyword == "oneOf" and self._overlapping(at, part):
             self.moved.append(f"{spoken(at)}: oneOf")
             notes.append("Exactly one of these forms may fit.")
         return {"anyOf": branches}
 
-    def _labels(self, form: dict[str, JSON]) -> list[str]:
-        """The strings that a form enumerates, through a kept `$ref` and alternatives."""
-        target = Tree({**self.definitions}).resolve(str(form["$ref"])) if "$ref" in form else None
-        inner = form.get("anyOf")
-        below = [target[1]] if target is not None else inner if isinstance(inner, list) else []
-        return labels(form) + [label for node in below if isinstance(node, dict) for label in self._labels(node)]
+    def _labels(self, branches: list[JSON]) -> Iterator[str]:
+        """The strings that alternatives enumerate, through kept refs and alternatives of theirs."""
+        tree = Tree({**self.definitions})
+        waiting, seen = list(branches), set[str]()
+        while waiting:
+            form = waiting.pop()
+            if not isinstance(form, dict):
+                continue
+            yield from labels(form)
+            inner, ref = form.get("anyOf"), form.get("$ref")
+            waiting.extend(inner if isinstance(inner, list) else ())
+            if isinstance(ref, str) and ref not in seen:
+                seen.add(ref)
+                target = tree.resolve(ref)
+                waiting.extend([target[1]] if target is not None else ())
 
     def _overlapping(self, at: str, part: dict[str, JSON]) -> bool:
         """Whether a value may fit two alternatives of a `oneOf`, as far as their types tell."""
@@ -208,7 +218,6 @@ class _Form:
         for key, below, child in children(part, at):
             if key == "oneOf":
                 kinds = self.tree.kinds(below, child)
-                kinds |= {"integer"} if "number" in kinds else frozenset()
                 if seen & kinds:
                     return True
                 seen |= kinds

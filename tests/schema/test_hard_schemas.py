@@ -236,3 +236,16 @@ def test_roots_of_other_shapes_come_through_too(
         judge = reference(sent, "2020-12")
         judge.check_schema(sent)
         assert all(judge.is_valid(answer) for answer in valid)
+
+
+def test_check_lists_what_moved_and_why_a_form_was_not_taken(tmp_path: Path) -> None:
+    with serving(echo) as api:
+        job = JobFolder(tmp_path / "job", ["x"], api.url)
+        schema = job.path / "schema.json"
+        schema.write_text(json.dumps(closed(score={"type": "integer", "maximum": 9})))
+        assert "note       kept out of the API form, checked by us: /properties/score: maximum" in job.do("check").out
+        schema.write_text(json.dumps(closed(counts={"type": "object", "additionalProperties": {"type": "integer"}})))
+        told = job.do("check").out
+    assert "asks for   JSON by tool" in told
+    assert "structured outputs cannot carry the schema: /properties/counts: properties of any name" in told
+    assert api.asked == []

@@ -338,3 +338,11 @@ def test_no_schema_makes_a_connection(document: Any, listener: tuple[str, list[o
     with contextlib.suppress(ValueError):
         compiled(pointed, "2020-12").is_valid({"a": 1})
     assert hits == []
+
+
+def test_what_a_validator_is_given_by_name_makes_no_connection_either(listener: tuple[str, list[object]]) -> None:
+    address, hits = listener
+    known: dict[str, Any] = {"urn:known": {"$ref": f"{address}/x.json"}}
+    with contextlib.suppress(ValueError):
+        compiled({"$ref": "urn:known"}, "2020-12", known=known).is_valid(1)
+    assert hits == []

@@ -290,11 +290,12 @@ def test_too_many_optional_properties_are_refused_with_the_number() -> None:
     assert isinstance(form(document), Native)
 
 
-def test_too_many_unions_are_refused_with_the_number() -> None:
-    found = form(rooted(**{f"p{n}": {"type": ["string", "null"]} for n in range(17)}))
+@pytest.mark.parametrize("node", [{"type": ["string", "null"]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}])
+def test_too_many_unions_are_refused_with_the_number(node: Any) -> None:
+    found = form(rooted(**{f"p{n}": node for n in range(17)}))
     assert isinstance(found, Unfit)
     assert "17 places" in found.reason
-    assert isinstance(form(rooted(**{f"p{n}": {"type": ["string", "null"]} for n in range(16)})), Native)
+    assert isinstance(form(rooted(**{f"p{n}": node for n in range(16)})), Native)
 
 
 def test_definitions_that_double_at_every_level_end_in_a_refusal() -> None:
@@ -303,6 +304,11 @@ def test_definitions_that_double_at_every_level_end_in_a_refusal() -> None:
         for n in range(40)
     }
     assert "too large" in refusal({"$ref": "#/$defs/d0"}, **{"$defs": {**levels, "d40": {"type": "string"}}})
+
+
+def test_alternatives_that_double_at_every_level_take_no_longer() -> None:
+    levels = {f"d{n}": {"anyOf": [{"$ref": f"#/$defs/d{n + 1}"}, {"$ref": f"#/$defs/d{n + 1}"}]} for n in range(60)}
+    assert "60 places" in refusal({"$ref": "#/$defs/d0"}, **{"$defs": {**levels, "d60": {"enum": ["a", "b"]}}})
 
 
 def test_a_chain_of_definitions_longer_than_an_answer_is_deep_is_refused() -> None:
