@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.embedded import running
+from tests.check import cost
 
 SCHEMA = {
     "type": "object",
@@ -109,7 +110,7 @@ def main() -> None:
         again = measured("pipeline run, again", options.rows, pipeline, folder)
     lines = [f"{'':<22}{'rows/s':>9}{'CPU ms/row':>11}{'ratio':>8}{'peak MB':>9}"]
     lines += [one.line(floor) for one in (floor, first, again)]
-    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.write("\n".join([*lines, "", *cost.lines(), ""]))
 
 
 if __name__ == "__main__":

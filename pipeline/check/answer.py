@@ -152,12 +152,17 @@ def _unfinished(reply: Reply) -> Rejection:
     """What no mend and no second question of the same kind can help."""
     match reply.stop_reason:
         case "max_tokens":
-            error = f"cut off at {reply.usage.output_tokens} output tokens; raise model.max_tokens"
+            thought = reply.usage.thinking_tokens
+            spent = f", {thought} of them spent on thinking" if thought else ""
+            less = ", or lower model.effort" if thought else ""
+            error = f"cut off at {reply.usage.output_tokens} output tokens{spent}; raise model.max_tokens{less}"
             return Rejection(Status.TRUNCATED, error, None)
         case "model_context_window_exceeded":
             return Rejection(Status.TRUNCATED, "the model's context window was full; shorten the text of this row", None)
         case "refusal":
-            return Rejection(Status.REFUSED, f"refused by the model: {reply.refusal or 'no category given'}", None)
+            why = reply.refusal or "no category given"
+            again = "the same request is refused again: change the prompt or the text, or leave the row without an answer"
+            return Rejection(Status.REFUSED, f"refused by the model: {why}; {again}", None)
         case other:
             error = f"the reply ended with stop_reason {other!r}, so it is not known to be whole; its text is in _raw"
             return Rejection(Status.INVALID_OUTPUT, error, None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.check.answer import Judge, Repair
-from pipeline.records import JSON, Answer, Rejection, Status
+from pipeline.records import JSON, Answer, Rejection, Status, Usage
 from pipeline.schema.load import load
 from tests.check.replies import REVIEW, answered, judge, judged, rejected, reply
 
@@ -50,9 +51,23 @@ def test_a_truncation_says_what_to_raise() -> None:
     assert verdict.error == "cut off at 7 output tokens; raise model.max_tokens"
 
 
+def test_a_truncation_says_what_went_into_thinking() -> None:
+    thoughtful = replace(reply("", "max_tokens"), usage=Usage(input_tokens=9, output_tokens=64, thinking_tokens=58))
+    verdict = judge().judge(thoughtful)
+    assert isinstance(verdict, Rejection)
+    assert verdict.error == (
+        "cut off at 64 output tokens, 58 of them spent on thinking; raise model.max_tokens, or lower model.effort"
+    )
+
+
 def test_a_refusal_is_one_though_its_text_is_valid() -> None:
     verdict = judge("full").judge(reply(json.dumps(WHOLE), "refusal", "bio: not to be told"))
-    assert verdict == Rejection(Status.REFUSED, "refused by the model: bio: not to be told", None)
+    assert isinstance(verdict, Rejection)
+    assert (verdict.status, verdict.complaint) == (Status.REFUSED, None)
+    assert verdict.error == (
+        "refused by the model: bio: not to be told; the same request is refused again: "
+        "change the prompt or the text, or leave the row without an answer"
+    )
 
 
 @pytest.mark.parametrize("stop_reason", ["pause_turn", "", "null", "a_reason_of_tomorrow"])
