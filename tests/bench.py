@@ -26,6 +26,7 @@ from pathlib import Path
 from pipeline.commands.embedded import running
 from pipeline.records import Constant, Outcome, Prompt, Status, Text, Turn
 from pipeline.write.journal import Journal
+from tests.check import cost
 from tests.crash.ledger import serving
 from tests.prepared import corpus, killed
 
@@ -170,7 +171,7 @@ def main() -> None:
     lines = [f"{'':<22}{'rows/s':>9}{'CPU ms/row':>11}{'ratio':>8}{'peak MB':>9}"]
     lines += [one.line(floor) for one in (floor, first, again)]
     lines.append(f"the journal alone: {alone_us:.0f} CPU-us a row (sent, reply, outcome)")
-    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.write("\n".join([*lines, "", *cost.lines(), ""]))
 
 
 if __name__ == "__main__":

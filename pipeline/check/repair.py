@@ -1,8 +1,9 @@
 """The last rung: `json_repair` on what looks like an object and is not JSON, believed only if it lost nothing.
 
-Alone the library is wrong in silence in 4 % of answers that were damaged on purpose (tests/check/damage.py, 0.64), mostly
-by cutting a string at a comma, an apostrophe or a quote; the alignment with the text finds these out. Its `schema=` and
-salvage modes fill in values and take drafts for answers: they are not used. What the model did not finish never comes here.
+Alone the library makes another answer, without a word, of 8 % of answers damaged on purpose and of 18 % of those that were cut
+(tests/check/damage.py, 0.64.6, 2026-11-25), mostly by cutting a string at a comma, an apostrophe or a quote; the alignment
+with the text finds these out. Its `schema=` and salvage modes fill in values and take drafts for answers: they are not used.
+What the model did not finish never comes here.
 """
 
 from __future__ import annotations

@@ -331,8 +331,10 @@ def cut_short(answers: int, seed: int, repair: Repair) -> Counter[str]:
         encoded = text.encode()
         for end in range(len(encoded) + 1):
             verdict = judging.judge(reply(encoded[:end].decode(errors="replace"), "max_tokens"))
-            answered = "ok_repaired" if isinstance(verdict, Answer) and verdict.repairs else "ok"
-            ends[answered if isinstance(verdict, Answer) else verdict.status] += 1
+            if isinstance(verdict, Answer):
+                ends["ok_repaired" if verdict.repairs else "ok"] += 1
+            else:
+                ends[verdict.status.value] += 1
     return ends
 
 

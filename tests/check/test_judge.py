@@ -68,7 +68,12 @@ def test_a_truncation_by_thinking_says_so(text: str, thinking: int, said: str) -
 
 def test_a_refusal_is_one_though_its_text_is_valid() -> None:
     verdict = judge("full").judge(reply(json.dumps(WHOLE), "refusal", "bio: not to be told"))
-    assert verdict == Rejection(Status.REFUSED, "refused by the model: bio: not to be told", None)
+    assert isinstance(verdict, Rejection)
+    assert (verdict.status, verdict.complaint) == (Status.REFUSED, None)
+    assert verdict.error == (
+        "refused by the model: bio: not to be told; the same request is refused again: "
+        "change the prompt or the text, or leave the row without an answer"
+    )
 
 
 @pytest.mark.parametrize("stop_reason", ["pause_turn", "", "null", "a_reason_of_tomorrow"])
