@@ -16,13 +16,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Canned:
-    """One HTTP response. `cut`: bytes of the body after which the connection is reset; 0 resets before the status line."""
+    """One HTTP response. `cut`: bytes of the body after which the connection is reset; 0 resets before the status line. `raw`:
+    sent instead, as it is."""
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
     wait_s: float = 0.0
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,10 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(canned.wait_s)
         if canned.cut == 0:
             return self.reset()
+        if canned.raw is not None:
+            self.wfile.write(canned.raw)
+            self.close_connection = True
+            return None
         self.send_response(canned.status)
         headers = {"content-type": "application/json", **canned.headers, "content-length": str(len(canned.body))}
         for name, value in headers.items():

@@ -72,6 +72,10 @@ ROWS: dict[str, Script] = {
     "redirect": lambda asked: Canned(307, echo(asked).encode(), {"location": f"http://127.0.0.1:1/{KEY}"}),
     "cut_body": lambda asked: Canned(200, message(echo(asked)).body, cut=200),
     "reset": lambda asked: Canned(cut=0),
+    "no_http": lambda asked: Canned(raw=f"who is {KEY}?\r\n\r\n".encode()),
+    "no_header": lambda asked: Canned(raw=f"HTTP/1.1 200 OK\r\nnot a header {KEY}\r\n\r\n".encode()),
+    "no_status": lambda asked: Canned(raw=f"HTTP/1.1 {KEY} OK\r\n\r\n".encode()),
+    "no_length": lambda asked: Canned(raw=f"HTTP/1.1 200 OK\r\ncontent-length: {KEY}\r\n\r\n".encode()),
     "hang": lambda asked: Canned(200, message("x").body, wait_s=1.5),
 }
 """What may happen to a row, by the text of the row."""

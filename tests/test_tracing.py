@@ -80,6 +80,8 @@ def test_a_run_that_does_not_finish_is_an_error_without_its_words(tmp_path: Path
     assert (run.attributes or {})["pipeline.exit_code"] == 77
     for span in (run, request):
         assert span.status.status_code is StatusCode.ERROR
+        assert "nobody's business" not in span.to_json()
+        assert "CANARY" not in span.to_json()
     assert (request.attributes or {})["error.type"] == "authentication_error"
 
 

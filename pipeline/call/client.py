@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import aiohttp
@@ -53,8 +53,11 @@ COUNTED = frozenset({"messages", "model", "output_config", "system", "thinking",
 """Fields of a body that make its input tokens, and that count_tokens takes."""
 SECRET_HEADERS = ("auth", "key", "token", "secret", "cookie")
 """In the name of a header of ANTHROPIC_CUSTOM_HEADERS: its value is as secret as the key."""
-SHORTEST_SECRET = 8
-"""Replacing anything shorter would hit ordinary text."""
+SHORTEST_SECRET = 16
+"""Characters. What is shorter (`local`, `test`) is a word for a server on this machine: taken out of replies, it would change
+answers."""
+KEY_PREFIX = "sk-"
+"""Begins a key, of whatever length."""
 
 
 class Client:
@@ -103,7 +106,7 @@ class Client:
         keys = [secret for secret in (self._sdk.api_key, self._sdk.auth_token) if secret]
         if any(not secret.isprintable() or " " in secret for secret in keys):
             raise AccountRefused("the API key holds a space, a line end or another character that no key has")
-        self._redacted = _redactor([*keys, *_secret_headers(self._sdk.default_headers)])
+        self._redacted = _redactor(filter(_is_secret, [*keys, *_secret_headers(self._sdk.default_headers)]))
         self._timeout_s = timeout_s
         self._streamed_above = streamed_above
 
@@ -216,7 +219,11 @@ def _silence_the_sdk() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _redactor(secrets: list[str]) -> Callable[[bytes], bytes]:
+def _is_secret(text: str) -> bool:
+    return len(text) >= SHORTEST_SECRET or text.startswith(KEY_PREFIX)
+
+
+def _redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
     """Takes the secrets out of bytes. A function, so that no object has them among its values."""
     hidden = [secret.encode() for secret in secrets]
 
@@ -229,11 +236,8 @@ def _redactor(secrets: list[str]) -> Callable[[bytes], bytes]:
 
 
 def _secret_headers(headers: Mapping[str, object]) -> list[str]:
-    return [
-        value
-        for name, value in headers.items()
-        if isinstance(value, str) and len(value) >= SHORTEST_SECRET and any(word in name.lower() for word in SECRET_HEADERS)
-    ]
+    named = ((name.lower(), value) for name, value in headers.items())
+    return [value for name, value in named if isinstance(value, str) and any(word in name for word in SECRET_HEADERS)]
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

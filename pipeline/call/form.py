@@ -50,7 +50,7 @@ class Form:
     effort: str | None
     cache: Literal["5m", "1h", "off"]
     stream: bool
-    """Whether every reply is streamed; `streams` tells of one."""
+    """Whether every reply is streamed, however short it is."""
     notes: tuple[str, ...] = ()
     """What a person should know about the choice: why not native, what the API form could not carry."""
     stop_sequences: tuple[str, ...] = ()
@@ -62,8 +62,8 @@ class Form:
 
     @property
     def streamed_above(self) -> int:
-        """A reply of more tokens than this is streamed, whichever request asks for it: -1 streams all."""
-        return -1 if self.stream else self.whole_up_to
+        """A reply of more tokens than this is streamed, whichever request asks for it: 0 streams all."""
+        return 0 if self.stream else self.whole_up_to
 
     @property
     def thinks(self) -> bool:
