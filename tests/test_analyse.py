@@ -283,9 +283,10 @@ def test_a_row_whose_later_turn_cannot_be_made_costs_nothing() -> None:
 def test_a_conversation_that_was_never_finished_is_not_finished_for_nothing() -> None:
     """All rows are judged anew, with what is paid; then the second turn is new."""
     unpaid = Failure(Status.PENDING, "nothing that is paid for answers this", None, 0)
-    caller = Table(lambda one: reply("fine") if one.step == 0 else unpaid)
+    first = [reply("bad"), reply("fine")]
+    caller = Table(lambda one: first[one.question - 1] if one.step == 0 else unpaid)
     ended, _ = outcomes([replace(row(0, "x"), use="paid")], caller, "{{ text }}", "Label it.")
-    assert (ended[0].status, ended[0].asks, ended[0].usage) == (Status.INVALID_OUTPUT, 1, Usage(1, 2))
+    assert (ended[0].status, ended[0].asks, ended[0].usage) == (Status.INVALID_OUTPUT, 2, Usage(2, 4))
     assert "turn 2 has not been asked" in str(ended[0].error)
 
 
