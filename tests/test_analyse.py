@@ -296,3 +296,28 @@ def test_a_copy_pays_for_its_own_turns_only() -> None:
 
     ended, _ = outcomes([row(0, "x")], Table(answers), "{{ text }}", "Label it.")
     assert (ended[0].reused, ended[0].usage, ended[0].attempts, ended[0].asks) == (False, Usage(1, 2), 1, 2)
+
+
+def test_what_is_tried_again_is_the_turn_that_did_not_stand() -> None:
+    """Turn 1 stands after a re-ask, turn 2 does not, turn 3 was never asked."""
+
+    def answers(one: Prompt) -> Reply | Failure:
+        if one.use == "new":
+            return reply("good")
+        paid = {(0, 1): "bad", (0, 2): "fine", (1, 1): "bad", (1, 2): "bad"}
+        text = paid.get((one.step, one.question))
+        return reply(text) if text is not None else Failure(Status.PENDING, "nothing that is paid for", None, 0)
+
+    caller = Table(answers)
+    ended, events = outcomes([replace(row(0, "x"), use="new")], caller, *TALK)
+    assert [(one.step, one.question, one.ask) for one in caller.asked if one.use == "new"] == [(1, 1, 3), (2, 1, 4)]
+    assert [(one.step, one.question) for one in caller.asked if one.use == "paid"] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert (ended[0].status, ended[0].asks) == (Status.OK, 4)
+    assert ended[0].usage == Usage(4, 8), "without the replies to turn 2 that did not stand"
+    assert events == [], "nothing that was looked up is asked again"
+
+
+def test_a_single_turn_that_is_tried_again_is_bought() -> None:
+    caller = Table(echo)
+    outcomes([replace(row(0, "x"), use="new")], caller)
+    assert [one.use for one in caller.asked] == ["new"]
