@@ -43,32 +43,57 @@ class Stages:
     tell: Listener
 
 
-@dataclass(slots=True)
-class _Open:
-    """A row that is being asked about, with what it has taken so far."""
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a row has taken so far."""
 
-    row: Row
-    first: Prompt
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = 0.0
     attempts: int = 0
-
     bought: bool = False
     """Whether any of its replies was paid for on its own account."""
+
+    def plus(self, reply: Reply, cost_usd: float | None) -> _Taken:
+        if reply.origin is Origin.ELSEWHERE:
+            return self
+        cost = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+        return _Taken(self.usage + reply.usage, cost, self.attempts + reply.attempts, bought=True)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A row that is being asked about."""
+
+    row: Row
+    first: Prompt
+    turn: Prompt
+    """The first question of the present turn."""
+    taken: _Taken = field(default_factory=_Taken)
+    before: _Taken = field(default_factory=_Taken)
+    """Taken by the turns that are done."""
     replies: tuple[JSON, ...] = ()
-    """To the turns that are done: a text, or the answer's value."""
+    """To those turns: a text, or the answer's value."""
     repairs: tuple[str, ...] = ()
     """Mends of those."""
     last: tuple[Prompt, Reply, Rejection] | None = None
     """The last reply to the present turn that was no answer."""
 
-    def add(self, reply: Reply, cost_usd: float | None) -> None:
-        if reply.origin is Origin.ELSEWHERE:
-            return
-        self.bought = True
-        self.usage += reply.usage
-        self.attempts += reply.attempts
-        self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+    def looks(self, prompt: Prompt) -> bool:
+        """Whether a person asked to try this row again, and this question only looks what of it is paid for and stands."""
+        return self.row.use == "new" and prompt.use == "paid"
+
+    def begin(self, turn: Prompt, turns: int) -> Prompt:
+        """The first question of a turn as it is to be asked. What is tried again is only what did not stand: a turn before
+        the last is looked up first."""
+        if self.row.use == "new":
+            turn = replace(turn, use="paid" if turn.step + 1 < turns else "new")
+        self.turn, self.before, self.last = turn, self.taken, None
+        return turn
+
+    def anew(self) -> Prompt:
+        """The present turn from its first question, bought."""
+        self.taken, self.last = self.before, None
+        return replace(self.turn, use="new")
 
 
 Emit = Callable[[Row, Outcome, Prompt | None], None]
@@ -115,14 +140,14 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
                 if unasked % BREATH == 0:
                     await asyncio.sleep(0)
                 continue
-            opened[row.position] = _Open(row, prompt)
-            yield prompt
+            opened[row.position] = state = _Open(row, prompt, prompt)
+            yield state.begin(prompt, len(stages.judges))
 
     async with aclosing(prompts()) as asked, aclosing(stages.caller.replies(asked)) as replies:
         async for prompt, result in replies:
             state = opened[prompt.position]
             if isinstance(result, Reply):
-                state.add(result, stages.price(result))
+                state.taken = state.taken.plus(result, stages.price(result))
                 ended: Prompt | Outcome | None = _judged(prompt, result, state, stages)
             else:
                 ended = _unanswered(prompt, result, state)
@@ -140,6 +165,8 @@ def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Promp
     verdict = stages.judges[prompt.step](reply)
     if isinstance(verdict, Rejection):
         asked = stages.again(prompt, reply, verdict)
+        if state.looks(prompt):
+            return asked or state.anew()
         if asked is None:
             return _rejected(prompt, reply, verdict, state)
         stages.tell(AskedAgain(prompt.key, asked.ask, verdict.error, reused=reply.origin is Origin.ELSEWHERE))
@@ -149,7 +176,6 @@ def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Promp
         if isinstance(verdict, Prose):
             raise TypeError("the last turn is judged under the schema")
         return _answered(prompt, reply, verdict, state)
-    state.last = None
     if isinstance(verdict, Prose):
         state.replies += (verdict.text,)
     else:
@@ -158,11 +184,13 @@ def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Promp
     follows = stages.follow(state.row, prompt, reply, state.replies)
     if isinstance(follows, Unaskable):
         return replace(_told(prompt, reply, state), status=Status.INPUT_ERROR, error=follows.reason)
-    return follows
+    return state.begin(follows, len(stages.judges))
 
 
-def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Outcome | None:
-    """The end of a row whose question brought no reply; None where it is as if never sent."""
+def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Prompt | Outcome | None:
+    """What follows from a question that brought no reply; None where the row is as if never sent."""
+    if state.looks(prompt):
+        return state.anew()
     if prompt.use == "paid":
         if state.last is not None:
             return _rejected(*state.last, state)
@@ -176,12 +204,12 @@ def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Outcome | Non
         # The service does not take so large a reply: what it cut off before is what there is.
         cut = _rejected(*state.last, state)
         error = f"{cut.error}; asked again with room for {prompt.max_tokens} tokens: {failure.error}"
-        return replace(cut, asks=prompt.ask, attempts=state.attempts + failure.attempts, error=error)
+        return replace(cut, asks=prompt.ask, attempts=cut.attempts + failure.attempts, error=error)
     return replace(
         _ended(prompt, state),
         status=failure.status,
         error=failure.error,
-        attempts=state.attempts + failure.attempts,
+        attempts=state.taken.attempts + failure.attempts,
         request_id=failure.request_id,
     )
 
@@ -207,7 +235,7 @@ def _told(prompt: Prompt, reply: Reply, state: _Open) -> Outcome:
     """Of a row that ends with this reply."""
     return replace(
         _ended(prompt, state),
-        reused=not state.bought,
+        reused=not state.taken.bought,
         model=reply.model,
         stop_reason=reply.stop_reason,
         message_id=reply.message_id,
@@ -225,7 +253,7 @@ def _ended(prompt: Prompt, state: _Open) -> Outcome:
         position=prompt.position,
         status=Status.PENDING,
         asks=prompt.ask,
-        attempts=state.attempts,
-        usage=state.usage,
-        cost_usd=state.cost_usd,
+        attempts=state.taken.attempts,
+        usage=state.taken.usage,
+        cost_usd=state.taken.cost_usd,
     )

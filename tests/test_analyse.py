@@ -283,9 +283,10 @@ def test_a_row_whose_later_turn_cannot_be_made_costs_nothing() -> None:
 def test_a_conversation_that_was_never_finished_is_not_finished_for_nothing() -> None:
     """All rows are judged anew, with what is paid; then the second turn is new."""
     unpaid = Failure(Status.PENDING, "nothing that is paid for answers this", None, 0)
-    caller = Table(lambda one: reply("fine") if one.step == 0 else unpaid)
+    first = [reply("bad"), reply("fine")]
+    caller = Table(lambda one: first[one.question - 1] if one.step == 0 else unpaid)
     ended, _ = outcomes([replace(row(0, "x"), use="paid")], caller, "{{ text }}", "Label it.")
-    assert (ended[0].status, ended[0].asks, ended[0].usage) == (Status.INVALID_OUTPUT, 1, Usage(1, 2))
+    assert (ended[0].status, ended[0].asks, ended[0].usage) == (Status.INVALID_OUTPUT, 2, Usage(2, 4))
     assert "turn 2 has not been asked" in str(ended[0].error)
 
 
@@ -295,3 +296,28 @@ def test_a_copy_pays_for_its_own_turns_only() -> None:
 
     ended, _ = outcomes([row(0, "x")], Table(answers), "{{ text }}", "Label it.")
     assert (ended[0].reused, ended[0].usage, ended[0].attempts, ended[0].asks) == (False, Usage(1, 2), 1, 2)
+
+
+def test_what_is_tried_again_is_the_turn_that_did_not_stand() -> None:
+    """Turn 1 stands after a re-ask, turn 2 does not, turn 3 was never asked."""
+
+    def answers(one: Prompt) -> Reply | Failure:
+        if one.use == "new":
+            return reply("good")
+        paid = {(0, 1): "bad", (0, 2): "fine", (1, 1): "bad", (1, 2): "bad"}
+        text = paid.get((one.step, one.question))
+        return reply(text) if text is not None else Failure(Status.PENDING, "nothing that is paid for", None, 0)
+
+    caller = Table(answers)
+    ended, events = outcomes([replace(row(0, "x"), use="new")], caller, *TALK)
+    assert [(one.step, one.question, one.ask) for one in caller.asked if one.use == "new"] == [(1, 1, 3), (2, 1, 4)]
+    assert [(one.step, one.question) for one in caller.asked if one.use == "paid"] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert (ended[0].status, ended[0].asks) == (Status.OK, 4)
+    assert ended[0].usage == Usage(4, 8), "without the replies to turn 2 that did not stand"
+    assert events == [], "nothing that was looked up is asked again"
+
+
+def test_a_single_turn_that_is_tried_again_is_bought() -> None:
+    caller = Table(echo)
+    outcomes([replace(row(0, "x"), use="new")], caller)
+    assert [one.use for one in caller.asked] == ["new"]

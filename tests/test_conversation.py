@@ -219,8 +219,27 @@ def test_a_turn_judged_anew_is_free_and_the_next_is_not_bought_unasked(tmp_path:
         job.configure(check={"repair": "wrappers"})
         assert job.run().summary["requests"] == 0
         assert "turn 2 has not been asked" in job.rows()[0]["_error"]
-        api.script = lambda asked: message('{"topic": "a lamp"}' if step(asked) == 0 else ANSWER)
-        assert job.run("--retry", "invalid_output").summary["ok"] == 1
+        api.script = lambda _: message(ANSWER)
+        ended = job.run("--retry", "invalid_output")
+        assert (ended.summary["ok_repaired"], ended.summary["requests"]) == (1, 1)
+        assert job.rows()[0]["_repairs"] == ["turn 1: stripped_fence"]
+
+
+def test_retry_pays_for_the_turn_that_failed_and_what_follows(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Canned:
+        return message("", content=[], stop_reason="refusal") if step(asked) == 1 else talk(asked)
+
+    with serving(script) as api:
+        job = JobFolder(tmp_path / "job", ["good"], api.url, prompt=TALK)
+        assert job.run().summary["refused"] == 1
+        assert job.run().summary["requests"] == 0
+        assert job.run("--retry", "refused").summary["requests"] == 1, "the first turn stands"
+        api.script = talk
+        ended = job.run("--retry", "refused")
+        assert (ended.summary["ok"], ended.summary["requests"]) == (1, 2)
+        assert [step(asked) for asked in api.asked] == [0, 1, 1, 1, 2]
+    (row,) = job.rows()
+    assert (row["_asks"], row["_input_tokens"]) == (3, 30)
 
 
 # Asked again -------------------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ class Online:
         left = self.ledger.recall(prompt, key)
         sent = left.attempts if left is not None else 0
         if left is not None and left.body is not None:
-            reply = self._read(prompt, left.body, left.request_id, left.latency_s, left.at, sent)
+            reply = self._read(left.body, left.request_id, left.latency_s, left.at, sent)
             if isinstance(reply, Reply):
                 return replace(reply, origin=left.origin)
         if prompt.use == "paid":
@@ -202,7 +202,7 @@ class Online:
             else:
                 took_s, at = response.latency_s, self.clock()
                 await self.ledger.replied(prompt, key, body=response.body, request_id=request_id, latency_s=took_s, at=at)
-                reply = self._read(prompt, response.body, request_id, took_s, at, number)
+                reply = self._read(response.body, request_id, took_s, at, number)
                 cost_usd = hold.settle(reply if isinstance(reply, Reply) else None)
                 if cost_usd is not None:
                     self.ledger.priced(prompt, cost_usd)
@@ -216,11 +216,8 @@ class Online:
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + verdict.wait_s)
         return verdict, request_id
 
-    def _read(
-        self, prompt: Prompt, body: bytes, request_id: str | None, latency_s: float, at: float, attempts: int
-    ) -> Reply | Unreadable:
-        form = self.shape.of(prompt).form
-        return read(body, form, request_id=request_id, latency_s=latency_s, at=at, attempts=attempts)
+    def _read(self, body: bytes, request_id: str | None, latency_s: float, at: float, attempts: int) -> Reply | Unreadable:
+        return read(body, self.shape.form, request_id=request_id, latency_s=latency_s, at=at, attempts=attempts)
 
     async def _gate(self) -> None:
         """Waits until the server's last `retry-after` is over. Raises Halted when the run stops meanwhile."""

@@ -126,6 +126,12 @@ def test_a_turn_that_the_api_would_not_take_back_is_left_out(content: list[Any])
     ]
 
 
+def test_the_result_of_a_call_is_given_once_even_if_nothing_comes_back() -> None:
+    empty = (Turn("user", (Text("Fine."),)), Turn("assistant", (Verbatim("[]"),)), Turn("user", (Complaint("Nothing came."),)))
+    body: dict[str, Any] = shape(EXAMPLES, TOOL).body(Prompt(0, "k", EXAMPLES, empty, ask=2))
+    assert [block["type"] for block in body["messages"][2]["content"]] == ["tool_result", "text", "text"]
+
+
 def test_thinking_before_a_text_goes_back_and_thinking_after_it_does_not() -> None:
     said = {"type": "text", "text": "{}"}
     body: dict[str, Any] = SHAPE.body(after(json.dumps([THOUGHT, said, HIDDEN]), Complaint("Wrong.")))
