@@ -48,7 +48,7 @@ def plan(config: Path, overrides: list[str], sample: int, as_json: bool) -> str:
 
 def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
     name, cache = made.job.model.name, made.form.cache
-    asking = Asking(name, cache, made.prices)
+    asking = Asking(name, cache, made.prices, made.prices.cache_minimum(name))
     forecast, basis, assumes, is_measured = _forecast(made, found, asking)
     at_once = concurrency(made)
     measured = [bought.latency_s for bought in found.bought if bought.latency_s is not None]
@@ -70,7 +70,7 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
         assumes=assumes,
         measured=is_measured,
         constant_tokens=round(forecast.constant_tokens),
-        cache=_cache(made, forecast, is_measured),
+        cache=_cache(made, asking, forecast, is_measured),
         row_tokens=_range(forecast.row_tokens),
         output_tokens=_range(forecast.output_tokens),
         online_usd=None if forecast.online_usd is None else _range(forecast.online_usd),
@@ -111,7 +111,7 @@ def _seconds(forecast: Forecast, model: str, latency_s: float, at_once: int) -> 
     }
 
 
-def _cache(made: Loaded, forecast: Forecast, is_measured: bool) -> str:
+def _cache(made: Loaded, asking: Asking, forecast: Forecast, is_measured: bool) -> str:
     """What becomes of the constant part."""
     tokens = f"{round(forecast.constant_tokens):,} tokens a request"
     if forecast.cached:
@@ -120,7 +120,7 @@ def _cache(made: Loaded, forecast: Forecast, is_measured: bool) -> str:
         return "not cached: model.cache is off" if is_measured else f"{tokens}, not cached: model.cache is off"
     if is_measured:
         return "part of what goes in: no reply so far read or wrote a cache"
-    minimum = made.prices.cache_minimum(made.job.model.name)
+    minimum = asking.caches_from
     why = "it is not known from where on this model caches" if minimum is None else f"this model caches from {minimum:,} up"
     return f"{tokens}, not cached: {why}"
 
