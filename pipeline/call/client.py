@@ -27,6 +27,8 @@ from pipeline.errors import AccountRefused
 
 CONNECT_S = 30.0
 """The SDK's 5 s bite when hundreds of connections open at once on a busy loop."""
+COUNTED = ("model", "system", "messages", "tools", "tool_choice", "thinking", "output_config", "extra_headers")
+"""What of a request has tokens, and so is taken by count_tokens."""
 KEPT_HEADERS = ("request-id", "retry-after", "retry-after-ms")
 
 
@@ -84,14 +86,14 @@ class Client:
 
     async def count(self, body: Mapping[str, Any]) -> int | str:
         """One POST /v1/messages/count_tokens, which is free: the input tokens of this request, or why there are none."""
-        arguments = {name: value for name, value in body.items() if name not in ("max_tokens", "stream")}
+        arguments = {name: body[name] for name in COUNTED if name in body}
         try:
             async with asyncio.timeout(self._timeout_s + CONNECT_S):
                 counted = await self._sdk.messages.count_tokens(**arguments)
         except APIStatusError as error:
             return f"HTTP {error.status_code}"
         except (APIConnectionError, httpx2.TransportError, TimeoutError, ValueError) as error:
-            return self._redacted(_words(error).encode()).decode("utf-8", "replace")
+            return self._redacted(_words(error.__cause__ or error).encode()).decode("utf-8", "replace")
         tokens = getattr(counted, "input_tokens", None)
         return tokens if isinstance(tokens, int) else "the answer holds no count"
 

@@ -29,12 +29,12 @@ class Purse:
     """Set, and made anew, whenever money has come back."""
 
     @asynccontextmanager
-    async def holding(self, body: Mapping[str, JSON]) -> AsyncGenerator[Sum]:
+    async def holding(self, body: Mapping[str, JSON]) -> AsyncGenerator[Held]:
         worst_usd = self.worst_usd(body)
         if worst_usd is not None:
             await self._room(worst_usd)
             self.account.set_aside(worst_usd)
-        stake = Sum(worst_usd, self, is_open=worst_usd is not None)
+        stake = Held(worst_usd, self, is_open=worst_usd is not None)
         try:
             yield stake
         finally:
@@ -53,7 +53,7 @@ class Purse:
 
 
 @dataclass(slots=True)
-class Sum:
+class Held:
     """A Stake: the first that is said of it counts."""
 
     worst_usd: float | None
