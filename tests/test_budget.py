@@ -75,6 +75,9 @@ def test_a_model_without_a_price_takes_no_budget_and_is_named_once_without_one(t
     assert "run.budget_usd: claude-next has no price in " in refused.err
     assert "prices.yaml" in refused.err.splitlines()[-1]
     assert job.do("check").code == 78
+    job.configure(model={"name": "claude-haiku-5-5"})
+    assert "budget     $1.00 until a run finishes" in job.do("check").out
+    job.configure(model={"name": "claude-next"})
     job.configure(run={"budget_usd": None})
     ended = job.run()
     assert (ended.code, ended.summary["cost_usd"]) == (0, None)

@@ -45,6 +45,7 @@ def _asking(made: Loaded) -> list[str]:
         f"model      {asked.model} at {where}; {priced}",
         f"asks for   JSON by {asked.way}, at most {made.job.check.asks} times a row; max_tokens {asked.max_tokens:,}",
         f"thinking   {'left out' if asked.thinking is None else asked.thinking['type']}, effort {asked.effort or 'left out'}",
+        *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),
         *(f"note       {note}" for note in asked.notes),
     ]
 

@@ -89,7 +89,7 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
 
 def _next(run: str, found: Survey, is_measured: bool) -> str:
     few = len(found.sizes) <= 2 * ENOUGH
-    return run if is_measured or few else f"{run} --limit {2 * ENOUGH}   (then plan again: it learns from those rows)"
+    return run if is_measured or few else f"{run} --limit {2 * ENOUGH}"
 
 
 def _range(found: Interval) -> Range:
@@ -145,7 +145,10 @@ def _forecast(made: Loaded, found: Survey, asking: Asking) -> tuple[Forecast, st
         basis = f"Input: by length, since tokens were not counted ({counted}). {how}"
         each = (constant.low, constant.middle, constant.high)
         forecast = widest([assumed(None, found.sizes, tokens, output, asking) for tokens in each])
-    assumes = "No answer was bought yet, so the range is that of the assumptions, not an interval of 95 %."
+    assumes = (
+        "Too few answers were bought yet, so the range is that of the assumptions, not an interval of 95 %: buy a few rows "
+        "first, which are not lost, and plan again."
+    )
     return forecast, basis, assumes, False
 
 
