@@ -79,7 +79,7 @@ def trial(seed: int, *, rows: int, bought: int) -> Trial:
         for prompt, reply in zip(prompts, replies, strict=True)
     ]
     costs = [PRICES.cost_usd(MODEL, reply.usage) or 0.0 for reply in replies]
-    asking = Asking(MODEL, "5m", PRICES)
+    asking = Asking(MODEL, "5m", PRICES, 512)
     sizes = np.array([one.size for one in took[bought:]])
     stated = learned(took[:bought], sizes, asking).online_usd
     before = _before(took[:bought], sizes, schema, asking)

@@ -75,6 +75,9 @@ def test_a_model_without_a_price_takes_no_budget_and_is_named_once_without_one(t
     assert "run.budget_usd: claude-next has no price in " in refused.err
     assert "prices.yaml" in refused.err.splitlines()[-1]
     assert job.do("check").code == 78
+    job.configure(model={"name": "claude-haiku-5-5"})
+    assert "budget     $1.00 until a run finishes" in job.do("check").out
+    job.configure(model={"name": "claude-next"})
     job.configure(run={"budget_usd": None})
     ended = job.run()
     assert (ended.code, ended.summary["cost_usd"]) == (0, None)
@@ -98,3 +101,15 @@ def test_what_was_bought_before_there_was_a_budget_counts_in_it(tmp_path: Path) 
 def test_the_progress_line_tells_how_much_of_the_budget_is_gone(tmp_path: Path, api: Api) -> None:
     job = JobFolder(tmp_path / "job", TEXTS, api.url, run={"budget_usd": 1})
     assert ", spend $0.01 of $1.00, " in job.do("run").err
+
+
+def test_what_a_killed_run_had_no_time_to_price_is_priced_by_the_next(tmp_path: Path, api: Api) -> None:
+    """As a kill between the commit of a reply and that of its price leaves it: counted at its worst."""
+    job = JobFolder(tmp_path / "job", TEXTS, api.url, run={"budget_usd": 0.005})
+    job.run()
+    before = json.loads(job.do("status", "--json").out)["budget"]["gone_usd"]
+    with closing(sqlite3.connect(job.path / "runs/job/journal.db")) as journal, journal:
+        journal.execute("UPDATE paid SET priced = 0, usd = 0.0009 WHERE reply = 3")
+    assert json.loads(job.do("status", "--json").out)["budget"]["gone_usd"] == pytest.approx(before + 0.000_55)
+    assert job.run().code == 75
+    assert json.loads(job.do("status", "--json").out)["budget"]["gone_usd"] == pytest.approx(before)

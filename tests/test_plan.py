@@ -63,7 +63,7 @@ def test_before_anything_was_bought_tokens_are_counted_and_answers_assumed(job: 
     assert (found["kept"], found["paid"], found["measured"]) == (0, 0, False)
     assert (server.counts, server.messages) == (51, 0), "fifty rows, and one to learn the constant part"
     assert found["basis"].startswith("Input: count_tokens of 50 rows. Output: assumed from the schema, ")
-    assert found["next_step"].startswith("pipeline run job.yaml --limit 20 ")
+    assert found["next_step"] == "pipeline run job.yaml --limit 20"
     assert found["online_usd"]["low"] < found["online_usd"]["estimate"] < found["online_usd"]["high"]
     assert found["worst_usd"] > found["online_usd"]["high"]
 

@@ -62,7 +62,9 @@ class Bound:
         messages, most = body["messages"], body["max_tokens"]
         assert isinstance(messages, list)
         assert isinstance(most, int)
-        own = sum(map(_message_tokens, messages[self.constant_messages :]))
+        turns = messages[self.constant_messages :]
+        # What a model thought is sent back sealed: as long as the seal, or as what it may have thought.
+        own = sum(map(_message_tokens, turns)) + most * sum(map(_thoughts, turns))
         own = min(own, MOST_TOKENS - self.constant_tokens)
         return Usage(
             input_tokens=own + (self.constant_tokens if self.cache == "off" else 0),
@@ -78,6 +80,12 @@ def _asks_for_json(part: JSON) -> bool:
 
 def _message_tokens(message: JSON) -> int:
     return MESSAGE_TOKENS + _tokens(message.get("content") if isinstance(message, dict) else message)
+
+
+def _thoughts(message: JSON) -> int:
+    content = message.get("content") if isinstance(message, dict) else None
+    blocks = content if isinstance(content, list) else []
+    return sum(isinstance(block, dict) and block.get("type") in ("thinking", "redacted_thinking") for block in blocks)
 
 
 def _tokens(content: JSON) -> int:
@@ -96,7 +104,7 @@ def _tokens(content: JSON) -> int:
         case {"type": "document", "source": {"type": "base64" | "url" | "file"}}:
             return MOST_TOKENS  # as many pages as fit: nothing here says how many
         case _:
-            # A tool call, a result, thinking: its signature is longer than the thinking that it stands for.
+            # A tool call, its result, thinking.
             return MESSAGE_TOKENS + _bytes(json.dumps(content, ensure_ascii=False))
 
 

@@ -79,27 +79,26 @@ class Ledger(Protocol):
         """What the latest reply to this ask has cost. Until then it counts at its worst."""
 
 
-class Hold(Protocol):
-    """Money set aside for one request, from before it leaves. What is not settled or given back when it ends counts as all of
-    it: the request may have been billed."""
+class Stake(Protocol):
+    """Money set aside for one request. Until the request leaves it comes back by itself; from then on all of it counts, since
+    the request may be billed, unless something else is said."""
 
-    @property
-    def worst_usd(self) -> float | None:
-        """None: the model has no price."""
+    def leaves(self) -> float | None:
+        """The request leaves now. What it can cost at most, in USD; None: the model has no price."""
 
     def settle(self, reply: Reply | None) -> float | None:
         """A reply came; None: one that cannot be read, and counts as all that was held. What it cost."""
 
     def give_back(self) -> None:
-        """The request was not billed, or never left."""
+        """The request was not billed."""
 
 
 class Budget(Protocol):
     """What a run may spend."""
 
-    def holding(self, body: Mapping[str, JSON]) -> AbstractAsyncContextManager[Hold]:
-        """Holds what this request can cost at most. Entering waits for what others may still give back: ask again afterwards
-        whether the run goes on. It raises BudgetSpent where the request does not fit although nothing else is out."""
+    def holding(self, body: Mapping[str, JSON]) -> AbstractAsyncContextManager[Stake]:
+        """Sets aside what this request can cost at most. Entering waits for what others may still give back: ask again
+        afterwards whether the run goes on. Raises BudgetSpent where the request does not fit although nothing else is out."""
 
 
 class Caller(Protocol):

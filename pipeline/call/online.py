@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pipeline.call.caller import Broken, Budget, Hold, Ledger, Transport
+from pipeline.call.caller import Broken, Budget, Ledger, Stake, Transport
 from pipeline.call.classify import Verdict, broken, failed, unreadable
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.wire import Shape, Unreadable, read
@@ -164,15 +164,14 @@ class Online:
                     async with places:
                         await self._gate()
                         body = self.shape.body(prompt)
-                        async with self.budget.holding(body) as hold:
+                        async with self.budget.holding(body) as stake:
                             if self.halt.is_set():
-                                hold.give_back()
                                 raise Halted
                             self.in_flight += 1
                             self.requests += 1
                             sent += 1
                             try:
-                                result = await self._attempt(prompt, key, sent, body, hold)
+                                result = await self._attempt(prompt, key, sent, body, stake)
                             finally:
                                 self.in_flight -= 1
                     if isinstance(result, Reply):
@@ -186,10 +185,10 @@ class Online:
         raise AssertionError("tenacity ends only by a return or an exception")
 
     async def _attempt(
-        self, prompt: Prompt, key: bytes, number: int, body: Mapping[str, JSON], hold: Hold
+        self, prompt: Prompt, key: bytes, number: int, body: Mapping[str, JSON], stake: Stake
     ) -> Reply | tuple[Verdict, str | None]:
         """One HTTP request, in the order that keeps the promise: remember, send, remember, read."""
-        await self.ledger.sent(prompt, key, hold.worst_usd)
+        await self.ledger.sent(prompt, key, stake.leaves())
         response = await self.transport.send(body)
         request_id: str | None = None
         if isinstance(response, Broken):
@@ -203,14 +202,14 @@ class Online:
                 took_s, at = response.latency_s, self.clock()
                 await self.ledger.replied(prompt, key, body=response.body, request_id=request_id, latency_s=took_s, at=at)
                 reply = self._read(response.body, request_id, took_s, at, number)
-                cost_usd = hold.settle(reply if isinstance(reply, Reply) else None)
+                cost_usd = stake.settle(reply if isinstance(reply, Reply) else None)
                 if cost_usd is not None:
                     self.ledger.priced(prompt, cost_usd)
                 if isinstance(reply, Reply):
                     return reply
                 return unreadable(reply.reason), request_id
         if not verdict.billed:
-            hold.give_back()
+            stake.give_back()
             await self.ledger.unpaid(prompt, key)
         if verdict.wait_s is not None:
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + verdict.wait_s)

@@ -34,11 +34,11 @@ class Purse:
         if worst_usd is not None:
             await self._room(worst_usd)
             self.account.set_aside(worst_usd)
-        held = Held(worst_usd, self, is_open=worst_usd is not None)
+        stake = Held(worst_usd, self, is_open=worst_usd is not None)
         try:
-            yield held
+            yield stake
         finally:
-            held.lost()
+            stake.over()
 
     async def _room(self, worst_usd: float) -> None:
         while not self.account.fits(worst_usd):
@@ -54,11 +54,16 @@ class Purse:
 
 @dataclass(slots=True)
 class Held:
-    """A Hold: the first that is said of it counts."""
+    """A Stake: the first that is said of it counts."""
 
     worst_usd: float | None
     purse: Purse
     is_open: bool
+    left: bool = False
+
+    def leaves(self) -> float | None:
+        self.left = True
+        return self.worst_usd
 
     def settle(self, reply: Reply | None) -> float | None:
         cost_usd = None if reply is None else self.purse.cost_usd(reply)
@@ -74,9 +79,9 @@ class Held:
     def give_back(self) -> None:
         self._end(Account.give_back)
 
-    def lost(self) -> None:
-        """It may have been paid, unless something else is known of it already."""
-        self._end(Account.doubt)
+    def over(self) -> None:
+        """Nothing more will be said."""
+        self._end(Account.doubt if self.left else Account.give_back)
 
     def _end(self, how: Callable[[Account, float], None]) -> None:
         if self.is_open and self.worst_usd is not None:

@@ -61,6 +61,7 @@ def _asking(made: Loaded) -> list[str]:
         f"max_tokens {asked.max_tokens:,}{streamed}",
         *_room(made),
         f"thinking   {thinking}, effort {asked.effort or 'left out'}; prompt cache {cache}",
+        *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),
         *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
         *(f"note       {note}" for note in dict.fromkeys(note for one in made.forms for note in one.notes)),
         *(f"advice     {plain(advice, SHOWN_CHARACTERS)}" for advice in _advice(made)),

@@ -48,7 +48,7 @@ def plan(config: Path, overrides: list[str], sample: int, as_json: bool) -> str:
 
 def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
     name, cache = made.job.model.name, made.form.cache
-    asking = Asking(name, cache, made.prices)
+    asking = Asking(name, cache, made.prices, made.prices.cache_minimum(name))
     forecast, basis, assumes, is_measured = _forecast(made, found, asking)
     at_once = concurrency(made)
     measured = [bought.latency_s for bought in found.bought if bought.latency_s is not None]
@@ -70,7 +70,7 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
         assumes=assumes,
         measured=is_measured,
         constant_tokens=round(forecast.constant_tokens),
-        cache=_cache(made, forecast, is_measured),
+        cache=_cache(made, asking, forecast, is_measured),
         row_tokens=_range(forecast.row_tokens),
         output_tokens=_range(forecast.output_tokens),
         online_usd=None if forecast.online_usd is None else _range(forecast.online_usd),
@@ -89,7 +89,7 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
 
 def _next(run: str, found: Survey, is_measured: bool) -> str:
     few = len(found.sizes) <= 2 * ENOUGH
-    return run if is_measured or few else f"{run} --limit {2 * ENOUGH}   (then plan again: it learns from those rows)"
+    return run if is_measured or few else f"{run} --limit {2 * ENOUGH}"
 
 
 def _range(found: Interval) -> Range:
@@ -111,7 +111,7 @@ def _seconds(forecast: Forecast, model: str, latency_s: float, at_once: int) -> 
     }
 
 
-def _cache(made: Loaded, forecast: Forecast, is_measured: bool) -> str:
+def _cache(made: Loaded, asking: Asking, forecast: Forecast, is_measured: bool) -> str:
     """What becomes of the constant part."""
     tokens = f"{round(forecast.constant_tokens):,} tokens a request"
     if forecast.cached:
@@ -120,7 +120,7 @@ def _cache(made: Loaded, forecast: Forecast, is_measured: bool) -> str:
         return "not cached: model.cache is off" if is_measured else f"{tokens}, not cached: model.cache is off"
     if is_measured:
         return "part of what goes in: no reply so far read or wrote a cache"
-    minimum = made.prices.cache_minimum(made.job.model.name)
+    minimum = asking.caches_from
     why = "it is not known from where on this model caches" if minimum is None else f"this model caches from {minimum:,} up"
     return f"{tokens}, not cached: {why}"
 
@@ -145,7 +145,10 @@ def _forecast(made: Loaded, found: Survey, asking: Asking) -> tuple[Forecast, st
         basis = f"Input: by length, since tokens were not counted ({counted}). {how}"
         each = (constant.low, constant.middle, constant.high)
         forecast = widest([assumed(None, found.sizes, tokens, output, asking) for tokens in each])
-    assumes = "No answer was bought yet, so the range is that of the assumptions, not an interval of 95 %."
+    assumes = (
+        "Too few answers were bought yet, so the range is that of the assumptions, not an interval of 95 %: buy a few rows "
+        "first, which are not lost, and plan again."
+    )
     return forecast, basis, assumes, False
 
 

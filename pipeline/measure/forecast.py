@@ -41,6 +41,8 @@ class Asking:
     model: str
     cache: Cache
     prices: Prices
+    caches_from: int | None
+    """Tokens from which on a constant part is cached; None: not known, and not counted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def assumed(
     one reply. Each row is asked once."""
     rows = len(sizes)
     row_tokens = total(counted, sizes) if counted is not None else tokens_of(float(sizes.sum()))
-    minimum = asking.prices.cache_minimum(asking.model)
+    minimum = asking.caches_from
     cached = asking.cache != "off" and minimum is not None and constant_tokens >= minimum
     sums = (row_tokens.low, output.low), (row_tokens.middle, output.middle), (row_tokens.high, output.high)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.call.budget import FORM_TOKENS, IMAGE_TOKENS, MOST_TOKENS, Account, Bound
-from pipeline.call.caller import Broken, Hold
+from pipeline.call.caller import Broken
 from pipeline.call.purse import Purse
 from pipeline.call.wire import shape
 from pipeline.errors import BudgetSpent
@@ -48,7 +48,7 @@ def test_each_kind_of_content_is_bounded() -> None:
     assert said([{"type": "image", "source": {}}]).input_tokens >= nothing + IMAGE_TOKENS
     assert said([{"type": "document", "source": {"type": "base64", "data": ""}}]).input_tokens == MOST_TOKENS
     thought = {"type": "thinking", "thinking": "", "signature": "s" * 500}
-    assert said([thought]).input_tokens >= nothing + 500
+    assert said([thought]).input_tokens >= nothing + 500 + 100, "the seal, and all of max_tokens behind it"
     call = {"type": "tool_use", "id": "t", "name": "n", "input": {"a": "b" * 300}}
     assert said([call]).input_tokens >= nothing + 300
 
@@ -224,7 +224,8 @@ def test_a_request_that_is_cut_off_does_not_keep_the_others_waiting() -> None:
     money = purse(1.0)
 
     async def one(wait: asyncio.Event) -> None:
-        async with money.holding({}):
+        async with money.holding({}) as stake:
+            stake.leaves()
             await wait.wait()
 
     async def drive() -> str:
@@ -244,10 +245,21 @@ def test_only_the_first_word_about_a_request_counts() -> None:
     money = purse(5.0)
 
     async def drive() -> None:
-        async with money.holding({}) as hold:
-            held: Hold = hold
-            held.settle(None)
-            held.give_back()
+        async with money.holding({}) as stake:
+            stake.leaves()
+            stake.settle(None)
+            stake.give_back()
 
     asyncio.run(drive())
     assert (money.account.paid_usd, money.account.doubtful_usd, money.account.out) == (1.0, 0.0, 0)
+
+
+def test_a_request_that_never_left_costs_nothing() -> None:
+    money = purse(5.0)
+
+    async def drive() -> None:
+        async with money.holding({}):
+            assert money.account.aside_usd == 1.0
+
+    asyncio.run(drive())
+    assert (money.account.paid_usd, money.account.doubtful_usd, money.account.out) == (0.0, 0.0, 0)

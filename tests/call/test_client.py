@@ -325,3 +325,28 @@ def test_many_at_once_on_one_client() -> None:
         responses = asyncio.run(ask_all(api.url))
     texts = [gathered(response) for response in responses]
     assert [reply.text for reply in texts if isinstance(reply, Reply)] == [str(number) for number in range(200)]
+
+
+COUNTS = [
+    (Canned(200, b'{"input_tokens": 2095}'), 2095),
+    (error(429, "rate_limit_error"), "HTTP 429"),
+    (Canned(200, b"<html>hello</html>", {"content-type": "text/html"}), "the answer holds no count"),
+    (Canned(200, b'{"input_to'), "JSONDecodeError: "),
+    (Canned(200, b"{}"), "the answer holds no count"),
+    (Canned(cut=0), "ConnectError: "),
+]
+
+
+@pytest.mark.parametrize(("canned", "expected"), COUNTS, ids=["count", "limited", "html", "cut json", "empty", "reset"])
+def test_tokens_are_counted_or_it_is_said_why_not(canned: Canned, expected: int | str) -> None:
+    async def count(url: str) -> int | str:
+        client = Client(base_url=url, api_key="k", timeout_s=5.0, connections=4, proxied=False)
+        try:
+            return await client.count({**BODY, "stream": True})
+        finally:
+            await client.close()
+
+    with serving(lambda _: canned) as api:
+        found = asyncio.run(count(api.url))
+    assert found == expected if isinstance(expected, int) else str(found).startswith(expected)
+    assert [set(asked.body) for asked in api.asked] == [set(BODY) - {"max_tokens"}], "what has no tokens is left out"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 
+from pipeline.write.glance import glance
 from tests.crash.campaign import KILLED, Campaign
 from tests.crash.conftest import Size
+from tests.crash.deaths import Circumstances, Death
 from tests.crash.ledger import CUT, WRONG, Ledger, serving
 from tests.crash.program import Forks
 from tests.jobs import Ended
@@ -72,6 +77,42 @@ def test_a_budget_is_kept_by_the_servers_ledger_also_through_two_kills(
         f"budget ${budget_usd:.4f} of ${wanted_usd:.4f} wanted, {figures.kills} kills: ${spent_usd:.4f} charged by the ledger, "
         f"${lost:.4f} counted for lost replies beyond what they cost"
     )
+
+
+def counted_usd(campaign: Campaign) -> float:
+    """What the next run will find gone, read from a copy: looking must not recover what the program has to recover itself."""
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / "run"
+        shutil.copytree(campaign.folder / "runs/job", copy, ignore=shutil.ignore_patterns("*-shm"))
+        seen = glance(copy / "journal.db")
+    return 0.0 if seen is None or seen.spent is None else seen.spent.paid_usd + seen.spent.doubtful_usd
+
+
+def test_killed_at_any_commit_what_is_counted_is_never_less_than_what_was_charged(
+    tmp_path: Path, forked: Forks, size: Size, tell: Callable[[object], None]
+) -> None:
+    kills, most_usd = 0, 0.0
+    for number in count(5, 1 if size.kills else 3):
+        with serving(seed=size.seed, usage=USAGE) as ledger:
+            campaign = campaign_with(tmp_path / str(number), ledger, forked, 10, 1.0)
+            ended = campaign.run(Circumstances(Death("commit", number, after=number % 2 == 0)))
+            if ended.code == 0:
+                break
+            kills += 1
+            charged, counted = charged_usd(ledger), counted_usd(campaign)
+            assert counted >= charged - 1e-12, f"killed at commit {number}"
+            assert killed_again(campaign)
+            most_usd = max(most_usd, counted - charged)
+    assert kills > 3, "nothing was killed: the seam is gone"
+    tell(f"{kills} kills at commits: counted at most ${most_usd:.4f} more than charged, and never less")
+
+
+def killed_again(campaign: Campaign) -> bool:
+    """Whether that still holds after a second kill, at the next run's first request."""
+    running = campaign.start()
+    campaign.ledger.alarm(1, 0.0, partial(running.send, signal.SIGKILL))
+    ended = campaign.ended(running)
+    return ended.code == 0 or counted_usd(campaign) >= charged_usd(campaign.ledger) - 1e-12
 
 
 def test_a_finished_run_starts_the_next_budget_afresh(tmp_path: Path, forked: Forks) -> None:

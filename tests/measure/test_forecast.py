@@ -14,7 +14,7 @@ from tests.measure.test_price import FILE
 from tests.plan_coverage import campaign, told
 
 PRICES = Prices.parse(YAML(typ="safe").load(FILE.read_text("utf-8")), "prices.yaml")
-HAIKU = Asking("claude-haiku-5-5", "5m", PRICES)
+HAIKU = Asking("claude-haiku-5-5", "5m", PRICES, 512)
 
 
 def middle(found: Interval | None) -> float:
@@ -66,8 +66,8 @@ def test_a_constant_part_is_read_from_the_cache_from_the_models_minimum_on() -> 
 
 
 def test_nothing_is_cached_where_the_job_or_what_is_known_of_the_model_says_so() -> None:
-    assert not before(5000, Asking("claude-haiku-5-5", "off", PRICES)).cached
-    assert not before(5000, Asking("claude-fable-5-2", "5m", PRICES)).cached
+    assert not before(5000, Asking("claude-haiku-5-5", "off", PRICES, 512)).cached
+    assert not before(5000, Asking("claude-fable-5-2", "5m", PRICES, None)).cached
 
 
 def test_each_row_is_priced_in_the_band_of_its_own_prompt() -> None:
@@ -78,7 +78,7 @@ def test_each_row_is_priced_in_the_band_of_its_own_prompt() -> None:
 
 
 def test_without_a_price_there_are_tokens_and_no_dollars() -> None:
-    found = before(600, Asking("claude-next", "5m", PRICES))
+    found = before(600, Asking("claude-next", "5m", PRICES, 512))
     assert (found.online_usd, found.batch_usd) == (None, None)
     assert found.output_tokens.middle == 10_000
 

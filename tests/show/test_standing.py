@@ -52,6 +52,11 @@ reason   every row has an answer"""
     )
 
 
+def test_the_status_of_a_run_with_a_budget() -> None:
+    standing = Standing(name="r", live=False, since=None, rows=None, statuses={}, cost_usd=0.3, budget=(0.4788, 0.5))
+    assert status_text(standing).endswith("spend    $0.30\nbudget   $0.48 of $0.50 gone since the last run that finished")
+
+
 def test_the_status_of_a_run_that_never_was() -> None:
     standing = Standing(name="reviews", live=False, since=None, rows=None, statuses={}, cost_usd=0.0)
     assert status_text(standing) == "run      reviews, never run\nrows     0 ended\nspend    $0.00"
