@@ -103,7 +103,8 @@ class Client:
         return content
 
     def _broken(self, error: BaseException, latency_s: float) -> Broken:
-        return Broken(not _never_left(error), self._redacted(_words(error).encode()).decode("utf-8", "replace"), latency_s)
+        words = self._redacted(_words(error).encode("utf-8", "backslashreplace")).decode("utf-8", "replace")
+        return Broken(not _never_left(error), words, latency_s, unsendable=isinstance(error, (ValueError, TypeError)))
 
     async def close(self) -> None:
         await self._sdk.close()

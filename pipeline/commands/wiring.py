@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -45,8 +46,12 @@ from pipeline.write.table_columns import Columns
 
 LOCAL = "local"
 API = "https://api.anthropic.com"
-CONCURRENCY = 32
-"""In flight where `call.concurrency` is auto."""
+CONCURRENCY = 1000
+"""The most in flight where `call.concurrency` is auto; below it, what the service takes is learned."""
+OTHER_FILES = 256
+"""Descriptors for everything but connections."""
+MOST_RESERVE = 256 << 20
+"""The disk held back for replies in flight decides how many may be, where `call.concurrency` is auto."""
 BYTES_A_TOKEN = 8
 SMALLEST_RESERVE = 1 << 20
 """Written twice, to the log of the database and to itself."""
@@ -117,7 +122,8 @@ def work(made: Loaded, url: str) -> Work:
     job = made.job
     concurrency = job.call.concurrency
     if concurrency == "auto":
-        concurrency = CONCURRENCY_SMALL_MODEL if made.local and served(job.model.name) == SMALL_MODEL else CONCURRENCY
+        small = made.local and served(job.model.name) == SMALL_MODEL
+        concurrency = CONCURRENCY_SMALL_MODEL if small else _most_at_once(job.model.max_tokens)
     return Work(
         source=made.source,
         key=job.input.key,
@@ -135,12 +141,33 @@ def work(made: Loaded, url: str) -> Work:
         described=described(made),
         parts=parts(made),
         connect=partial(connection, job, url, concurrency, os.environ),
-        limits=Limits(concurrency, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
-        reserve_bytes=max(SMALLEST_RESERVE, 2 * concurrency * (BYTES_A_TOKEN * job.model.max_tokens + 4096)),
+        limits=Limits(
+            concurrency,
+            job.call.attempts,
+            job.run.longest_wait_s,
+            hold=job.run.in_doubt == "hold",
+            requests_per_minute=job.call.requests_per_minute,
+            input_tokens_per_minute=job.call.input_tokens_per_minute,
+            output_tokens_per_minute=job.call.output_tokens_per_minute,
+            max_alike=job.run.max_alike,
+        ),
+        reserve_bytes=max(SMALLEST_RESERVE, concurrency * _reserve_bytes(job.model.max_tokens)),
         asks=job.check.asks,
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
+
+
+def _most_at_once(max_tokens: int) -> int:
+    """How many requests this machine can have out at once: connections are files, and replies need room on disk."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    connections = CONCURRENCY if files == resource.RLIM_INFINITY else files - OTHER_FILES
+    return max(CONCURRENCY_SMALL_MODEL, min(CONCURRENCY, connections, MOST_RESERVE // _reserve_bytes(max_tokens)))
+
+
+def _reserve_bytes(max_tokens: int) -> int:
+    """Disk for one reply at its longest."""
+    return 2 * (BYTES_A_TOKEN * max_tokens + 4096)
 
 
 def price(made: Loaded) -> Callable[[Reply], float | None]:

@@ -140,7 +140,10 @@ class Execution:
         work = self._work
         transport = connect()
         try:
-            self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
+            proven = self._journal.paid()[0] > 0
+            self._online = Online(
+                transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random, proven=proven
+            )
             stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
@@ -235,5 +238,5 @@ class Execution:
 
     def _ticked(self) -> None:
         if self._online is not None:
-            self._listener(InFlight(self._online.in_flight, self._work.limits.concurrency))
+            self._listener(InFlight(self._online.in_flight, self._online.limit))
         self._tick()
