@@ -93,7 +93,7 @@ class Bucket:
 
     def correct(self, reserved: float, used: float) -> None:
         """The request cost what it used, not what was reserved for it."""
-        self.level = min(self.level + reserved - used, max(self.level, self.burst(used)))
+        self.level = min(self.level + reserved - used, max(self.level, self.burst(max(reserved, used))))
 
     def hear(self, *, limit: float, remaining: float, left_at: float, since: float, now: float, rounded: float) -> None:
         """What a reply tells. Its request left at `left_at`, and `since` has been taken after it; `remaining` may be off by
