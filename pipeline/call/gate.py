@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.call.breaker import GIVE_UP_S, PROBE_S, Breaker
-from pipeline.call.classify import Concerns, Verdict
+from pipeline.call.classify import Verdict
 from pipeline.call.concurrency import Concurrency
+from pipeline.call.conditions import Concerns
 from pipeline.call.limit import Hold, Limiter
 from pipeline.call.retry import Halted
 from pipeline.errors import AccountRefused, PipelineError, ServiceDown

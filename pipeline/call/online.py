@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from pipeline.call.caller import Broken, Ledger, Response, Transport
-from pipeline.call.classify import Classifier, Concerns, Verdict, broken, unreadable
+from pipeline.call.classify import Classifier, Verdict, broken, unreadable
 from pipeline.call.concurrency import Concurrency
+from pipeline.call.conditions import Concerns
 from pipeline.call.gate import Gate
 from pipeline.call.limit import Hold, Limiter, size
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
@@ -137,7 +138,8 @@ class Online:
                 result, verdict = await self._ask(prompt)
                 for item in self._told_apart(prompt, result, verdict):
                     done.put_nowait(item)
-                asyncio.get_running_loop().call_later(IDLE_S, let_go_if_idle)
+                if self._streak.holds:
+                    asyncio.get_running_loop().call_later(IDLE_S, let_go_if_idle)
             except PipelineError as error:  # the disk refused: no more is bought, what is out still comes
                 self._end(error)
                 done.put_nowait((prompt, Failure(Status.PENDING, error.message, None, 0)))
@@ -172,30 +174,23 @@ class Online:
             upstream = error
         while tasks:  # what is out is paid for: it is given in any case
             await asyncio.wait(tasks)
-        for item in self._streak.all():
-            done.put_nowait(self._as_never_asked(item) if self.halt.is_set() else item)
+        for item in self._streak.taken_back() if self.halt.is_set() else self._streak.all():
+            done.put_nowait(item)
         done.put_nowait(upstream)
 
     def _told_apart(self, prompt: Prompt, result: Reply | Failure, verdict: Verdict | None) -> list[Ended]:
-        """What may be given now that this ask has its end: a row that failed is held back until it is clear that it failed
-        for its own sake."""
+        """What may be given now that this ask has its end; a row that failed is given when it is clear why."""
         if isinstance(result, Reply):
-            if result.origin is not Origin.NOW:
-                return [(prompt, result)]
-            self._streak.answered()
+            if result.origin is Origin.NOW:
+                self._streak.answered()
             return [*self._streak.released(), (prompt, result)]
         if verdict is None or result.status is Status.PENDING or prompt.use == "new":
             return [(prompt, result)]
         error = self._streak.failed(prompt, result, verdict)
-        if error is None:
-            return [*self._streak.released()]
-        self._end(error)
-        return [self._as_never_asked(item) for item in self._streak.all()]
-
-    @staticmethod
-    def _as_never_asked(item: tuple[Prompt, Failure]) -> Ended:
-        prompt, failure = item
-        return prompt, replace(failure, status=Status.PENDING)
+        if error is not None:
+            self._end(error)
+            return list(self._streak.taken_back())
+        return list(self._streak.released())
 
     async def _ask(self, prompt: Prompt) -> tuple[Reply | Failure, Verdict | None]:
         """One ask to its end. Of identical asks that are open at the same time, one is made and the others wait for it."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, AttemptManager, retry_if_exception, stop_never, wait_exception
 
-from pipeline.call.classify import Backoff, Concerns, Verdict
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import Backoff, Concerns
 
 JITTER = 0.1
 """A wait that the server named is lengthened by up to this share, so that workers do not come back all at once."""

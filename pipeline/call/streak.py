@@ -8,11 +8,12 @@ back as never asked when the run stops. What is held is bounded by the window.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pipeline.call.classify import Concerns, Verdict
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import Concerns
 from pipeline.errors import ConfigInvalid, PipelineError, ServiceDown
-from pipeline.records import Failure, Prompt
+from pipeline.records import Failure, Prompt, Status
 
 CANARIES = 3
 """So many rows are tried one at a time before the first success; if all are refused in the same words, it is not the rows."""
@@ -79,6 +80,14 @@ class Streak:
         while self._held and (self._successes - self._held[0][0] > FEW or len(self._held) > WINDOW):
             gone.append(self._held.popleft()[1:])
         return gone
+
+    @property
+    def holds(self) -> bool:
+        return bool(self._held)
+
+    def taken_back(self) -> list[tuple[Prompt, Failure]]:
+        """Everything held, as never asked."""
+        return [(prompt, replace(failure, status=Status.PENDING)) for prompt, failure in self.all()]
 
     def all(self) -> list[tuple[Prompt, Failure]]:
         """Everything held, which then is not held any more."""

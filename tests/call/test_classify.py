@@ -9,20 +9,8 @@ import pytest
 from anthropic._error_classes import ERROR_CLASSES
 
 from pipeline.call.caller import Broken, Response
-from pipeline.call.classify import (
-    ANYTHING_ELSE,
-    REPEATS_EARLY,
-    REPEATS_LATE,
-    RULES,
-    Classifier,
-    Concerns,
-    Verdict,
-    broken,
-    retry_after_s,
-    rule_for,
-    told,
-    unreadable,
-)
+from pipeline.call.classify import REPEATS_EARLY, REPEATS_LATE, Classifier, Verdict, broken, retry_after_s, told, unreadable
+from pipeline.call.conditions import ANYTHING_ELSE, RULES, Concerns, rule_for
 from pipeline.errors import AccountRefused, ComeBackLater, ConfigInvalid, PipelineError, ServiceDown
 from pipeline.records import Status
 from tests.api import Canned, error

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from pipeline.call.classify import OVERLOAD, QUICK, Concerns, Verdict
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import OVERLOAD, QUICK, Concerns
 from pipeline.call.retry import AWAY_S, Attempt, Halted, Patience, attempts
 from pipeline.records import Status
 
