@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from pipeline.records import Prompt, Text, Usage
 
-BURST_S = 0.25
+BURST_S = 0.5
 """What may leave at once, as time at the pace: a wake-up that comes late by less loses nothing."""
 STOCK = 0.1
 """The share of a minute's limit that is left alone when the surplus is spent."""

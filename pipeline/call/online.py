@@ -35,6 +35,8 @@ HELD = (
 )
 
 Ended: TypeAlias = "tuple[Prompt, Reply | Failure]"
+Concluded: TypeAlias = "tuple[Reply | Failure, Verdict | None, int]"
+"""How an ask ended; why, where that says something about its row; and which request of the run was its last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,7 @@ class Online:
 
         async def ask(prompt: Prompt) -> None:
             try:
-                result, verdict = await self._ask(prompt)
-                for item in self._told_apart(prompt, result, verdict):
+                for item in self._told_apart(prompt, await self._ask(prompt)):
                     done.put_nowait(item)
                 if self._streak.holds:
                     asyncio.get_running_loop().call_later(IDLE_S, let_go_if_idle)
@@ -178,52 +179,53 @@ class Online:
             done.put_nowait(item)
         done.put_nowait(upstream)
 
-    def _told_apart(self, prompt: Prompt, result: Reply | Failure, verdict: Verdict | None) -> list[Ended]:
+    def _told_apart(self, prompt: Prompt, concluded: Concluded) -> list[Ended]:
         """What may be given now that this ask has its end; a row that failed is given when it is clear why."""
+        result, verdict, request = concluded
         if isinstance(result, Reply):
             if result.origin is Origin.NOW:
-                self._streak.answered()
+                self._streak.answered(request)
             return [*self._streak.released(), (prompt, result)]
         if verdict is None or result.status is Status.PENDING or prompt.use == "new":
             return [(prompt, result)]
-        error = self._streak.failed(prompt, result, verdict)
+        error = self._streak.failed(prompt, result, verdict, request)
         if error is not None:
             self._end(error)
             return list(self._streak.taken_back())
         return list(self._streak.released())
 
-    async def _ask(self, prompt: Prompt) -> tuple[Reply | Failure, Verdict | None]:
+    async def _ask(self, prompt: Prompt) -> Concluded:
         """One ask to its end. Of identical asks that are open at the same time, one is made and the others wait for it."""
         key = self.shape.key(prompt)
         while (other := self._asking.get(key)) is not None:
             reply = await asyncio.shield(other)
             if reply is not None:
-                return replace(reply, attempts=0, origin=Origin.ELSEWHERE), None
+                return replace(reply, attempts=0, origin=Origin.ELSEWHERE), None, 0
         mine: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
         self._asking[key] = mine
         try:
-            result, verdict = await self._ask_once(prompt, key)
-            mine.set_result(result if isinstance(result, Reply) else None)
+            concluded = await self._ask_once(prompt, key)
+            mine.set_result(concluded[0] if isinstance(concluded[0], Reply) else None)
         finally:
             del self._asking[key]
             if not mine.done():
                 mine.set_result(None)
-        return result, verdict
+        return concluded
 
-    async def _ask_once(self, prompt: Prompt, key: bytes) -> tuple[Reply | Failure, Verdict | None]:
+    async def _ask_once(self, prompt: Prompt, key: bytes) -> Concluded:
         """A reply already paid for, or attempts until one brings a reply or none may be made."""
         left = self.ledger.recall(prompt, key)
         sent = left.attempts if left is not None else 0
         if left is not None and left.body is not None:
             reply = self._read(left.body, left.request_id, left.latency_s, left.at, sent)
             if isinstance(reply, Reply):
-                return replace(reply, origin=left.origin), None
+                return replace(reply, origin=left.origin), None, 0
         if prompt.use == "paid":
-            return Failure(Status.PENDING, "nothing that is paid for answers this", None, 0), None
+            return Failure(Status.PENDING, "nothing that is paid for answers this", None, 0), None, 0
         if left is not None and (left.in_doubt or left.body is not None):
             # Lost, or filed and not readable as a reply: either way perhaps paid.
             if self.limits.hold and prompt.use != "new":
-                return Failure(Status.IN_DOUBT, HELD, None, sent), None
+                return Failure(Status.IN_DOUBT, HELD, None, sent), None, 0
             self.tell(InDoubt(prompt.key))
         patience = Patience(self.limits.attempts, self.limits.longest_wait_s, self.random, repeats=not self.limits.hold)
 
@@ -232,7 +234,7 @@ class Online:
             self.tell(Retrying(prompt.key, number, wait_s, attempt.verdict.error, billed=attempt.verdict.billed))
 
         request_id: str | None = None
-        characters = size(prompt)
+        characters, request = size(prompt), 0
         try:
             async for attempt in attempts(self.halt, before_wait):
                 with attempt:
@@ -244,6 +246,7 @@ class Online:
                         raise Halted
                     self.in_flight += 1
                     self.requests += 1
+                    request = self.requests
                     sent += 1
                     try:
                         result = await self._attempt(prompt, key, place, sent)
@@ -251,13 +254,13 @@ class Online:
                         self.in_flight -= 1
                     if isinstance(result, Reply):
                         self._answered = True
-                        return result, None
+                        return result, None, request
                     verdict, request_id = result
                     raise Attempt(verdict, patience.after(verdict, down=self._gate.breaker.open))
         except Halted:
-            return Failure(Status.PENDING, "the run stopped before this row was answered", request_id, sent), None
+            return Failure(Status.PENDING, "the run stopped before this row was answered", request_id, sent), None, request
         except Attempt as last:
-            return self._given_up(last.verdict, request_id, sent), last.verdict
+            return self._given_up(last.verdict, request_id, sent), last.verdict, request
         raise AssertionError("tenacity ends only by a return or an exception")
 
     async def _attempt(self, prompt: Prompt, key: bytes, place: Hold, number: int) -> Reply | tuple[Verdict, str | None]:

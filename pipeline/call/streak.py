@@ -41,24 +41,31 @@ class Streak:
     _counts: Counter[str | None] = field(default_factory=Counter)
     _alike: int = 0
     """Rows in a row, up to the last one, that failed alike."""
+    _kind: str | None = None
+    _first: int = 0
+    """The request of the first of them."""
     _words: str | None = None
     _in_one_voice: int = 0
     """Of these, rows that were told the very same."""
 
-    def answered(self) -> None:
-        """A row got its reply."""
+    def answered(self, request: int) -> None:
+        """A row got its reply. Requests are numbered as they leave: one that was out already when the first of those that
+        fail alike left says nothing of what came after it."""
         self._end(None)
         self._successes += 1
-        self._alike = self._in_one_voice = 0
-        self._words = None
         self.proven = True
+        if request > self._first:
+            self._alike = self._in_one_voice = 0
+            self._words = None
 
-    def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict) -> PipelineError | None:
+    def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
         """A row ended without; it is held back. What the run ends with, if too many failed alike."""
         self._in_one_voice = self._in_one_voice + 1 if failure.error == self._words else 1
         self._words = failure.error
         kind = "service" if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition
-        self._alike = self._alike + 1 if self._ended and self._ended[-1] == kind else 1
+        if kind != self._kind or not self._alike:
+            self._kind, self._first, self._alike = kind, request, 0
+        self._alike += 1
         self._end(kind)
         self._held.append((self._successes, prompt, failure))
         if self.most is None or verdict.ends is None:

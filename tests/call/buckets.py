@@ -87,8 +87,12 @@ def simulate(
     at_once: int = 1000,
     network_s: float = 0.01,
     retry_after_s: float = 1.0,
+    stall_s: float = 0.0,
 ) -> Simulated:
-    """Asks about rows (characters, usage), one canary first, until each has its reply."""
+    """Asks about rows (characters, usage), one canary first, until each has its reply.
+
+    One wake-up in 50 is late by up to `stall_s`.
+    """
     random = Random(seed)  # noqa: S311 a simulation
     waiting = list(reversed(rows))
     events: list[tuple[float, int, Callable[[float], None]]] = []
@@ -145,7 +149,8 @@ def simulate(
             send(now)
         else:
             wait_s = float("inf")
-        woken_s = now + wait_s + random.uniform(0, 0.003)  # no timer is exact
+        late_s = random.uniform(0, stall_s) if random.random() < 0.02 else random.uniform(0, 0.003)  # no timer is exact
+        woken_s = now + wait_s + late_s
         if events and events[0][0] <= woken_s:
             now, _, do = heapq.heappop(events)
             do(now)
