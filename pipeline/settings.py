@@ -142,6 +142,10 @@ class Call:
     concurrency: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     timeout_s: Annotated[float, Gt(0)] = 120.0
     attempts: Annotated[int, Ge(1)] = 6
+    requests_per_minute: Annotated[int, Ge(1)] | None = None
+    """These three are ceilings of ours, on top of what the service's own headers say."""
+    input_tokens_per_minute: Annotated[int, Ge(1)] | None = None
+    output_tokens_per_minute: Annotated[int, Ge(1)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +161,8 @@ class Run:
     folder: Text = "runs"
     max_failed: Annotated[int, Ge(0)] | Share = 0
     """Rows, or a share of them written as `1%`."""
+    max_alike: Annotated[int, Ge(1)] | None = 20
+    """Rows in a row that may fail alike before the run stops with none of them marked; None: any number."""
     longest_wait_s: Annotated[float, Ge(0)] = 900.0
     drain_s: Annotated[float, Ge(0)] = 120.0
     """How long the first interrupt waits for replies in flight."""

@@ -250,7 +250,7 @@ def test_a_rehearsal_never_stands_for_the_real_thing(job: JobFolder) -> None:
 
 def test_a_row_in_doubt_is_asked_again_and_each_repeat_is_counted(tmp_path: Path) -> None:
     with serving(lambda _: Canned(200, b"<html>")) as api:
-        job = JobFolder(tmp_path / "job", ["good"], api.url)
+        job = JobFolder(tmp_path / "job", ["good"], api.url, call={"attempts": 2})
         first, second = job.run(), job.run()
         assert (first.code, first.summary["in_doubt"], first.summary["possible_double_charges"]) == (1, 1, 1)
         assert second.summary["possible_double_charges"] == 2

@@ -32,6 +32,8 @@ class Broken:
     """Whether it may have reached the server, and so may be billed."""
     error: str
     latency_s: float
+    unsendable: bool = False
+    """It never leaves, however often it is tried: what it holds cannot be encoded."""
 
 
 class Transport(Protocol):

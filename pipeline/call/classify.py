@@ -1,40 +1,26 @@
-"""What each condition means: retry? how long? the row's fault or the account's? may it have been billed?
+"""What came back instead of a reply → a verdict: retry? how long? whose fault? may it have been billed? Pure.
 
-One table, first match wins; everything it does not name has the safe default of its status class. Conditions are told apart by
-HTTP status, `error.type` and `error.details.error_code`, never by message text, save the two conditions for which the API gives
-nothing else. Source: platform.claude.com/docs/en/api/errors and api/rate-limits, read 2026-10-08. Pure.
+The table is conditions.py; here it is applied. An error event inside a 200 stream is judged as the status that its type has
+outside of one. `x-should-retry` is not obeyed: what it says of a 400 (a spend limit) or of a 529 (come back) is known better
+from the table, and a proxy may set it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from pipeline.call.caller import Broken, Response
-from pipeline.errors import AccountRefused, ComeBackLater, ConfigInvalid, PipelineError
+from pipeline.call.conditions import LONG_S, QUICK, Backoff, Concerns, Told, rule_for
+from pipeline.call.models import known, nearest
+from pipeline.errors import ComeBackLater, ConfigInvalid, PipelineError, ServiceDown
 from pipeline.records import Status
 
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What an error response says, in plain values."""
-
-    status: int
-    type: str
-    code: str
-    message: str
-    retry_after_s: float | None
-    request_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Full jitter: a wait is drawn from 0 to min(longest_s, first_s · 2^(attempt − 1))."""
-
-    first_s: float
-    longest_s: float
+REPEATS_EARLY = 5
+"""An attempt that may have been billed, and broke off early: most likely no answer had been written by then."""
+REPEATS_LATE = 1
+"""The same after LONG_S: most likely it was answered, and so paid. Twice is an accident, more is a document that does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,83 +30,89 @@ class Verdict:
     condition: str
     error: str
     """For a person: what the API said and, where we know it, the mend."""
+    concerns: Concerns
     retry: Backoff | None
     """None: the same request would meet the same end."""
     status: Status
     """What the row ends as when it is not retried, or was too often."""
     stop: type[PipelineError] | None = None
-    """The run ends with this and the row stays pending: not a row's fault."""
+    """The run ends with this at once and the row stays pending."""
+    ends: type[PipelineError] | None = None
+    """The run ends with this when the retries are used up, or when the same meets row after row."""
     wait_s: float | None = None
     """What the server asked every worker to wait."""
     counts: bool = True
-    """Whether the attempt is one of `call.attempts`; waiting for a limit is not the row's failure."""
+    """Whether the attempt is one of `call.attempts`; waiting for a limit or for the service is not the row's failure."""
     billed: bool = False
     """Whether the attempt may have been billed."""
     at_most: int | None = None
-    """Retry no more often than so, whatever `call.attempts` says: what is ambiguous may be paid each time."""
+    """Retry no more often than so, whatever `call.attempts` says."""
+    plain: bool = False
+    """It may be about this row or about all: a canary cannot tell."""
+    kind: str = ""
+    """The narrowest name that the API gave it: rows that fail alike have the same."""
 
 
-QUICK = Backoff(1.0, 60.0)
-OVERLOAD = Backoff(2.0, 120.0)
-
-LONG_S = 30.0
-"""An error that comes at once came instead of an answer; one that comes late may have come after it."""
-
-REGAIN = "You have reached your specified"
-CREDIT = "Your credit balance is too low"
+STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""For errors that come inside a 200."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    condition: str
-    applies: Callable[[Told], bool]
-    retry: Backoff | None = None
-    status: Status = Status.FAILED
-    stop: type[PipelineError] | None = None
-    mend: str = ""
-    counts: bool = True
-    billed_after_s: float | None = None
-    """A response that took at least so long may have had a paid reply behind it; None: it is never billed."""
+class Classifier:
+    """The table, with what a run knows besides: its longest wait and the model that it asks."""
 
+    longest_wait_s: float
+    model: str = ""
 
-def _status(*codes: int) -> Callable[[Told], bool]:
-    return lambda told: told.status in codes
+    def failed(self, response: Response) -> Verdict:
+        """The verdict on a response that is no 200, or on the error event of a stream, which comes inside one."""
+        said = told(response)
+        rule = rule_for(said)
+        kind = said.code or said.type or rule.condition
+        mend = self._close(said) if rule.condition == "not_found" else rule.mend
+        error = f"HTTP {response.status} {kind}: {said.message}" + (f" — {mend}" if mend else "")
+        stop = rule.stop
+        if rule.retry is not None and said.retry_after_s is not None and said.retry_after_s > self.longest_wait_s:
+            stop = ComeBackLater
+            error += (
+                f" — the server asks for {said.retry_after_s:.0f} s, more than run.longest_wait_s ({self.longest_wait_s:.0f} s)"
+            )
+        verdict = Verdict(
+            condition=rule.condition,
+            error=error,
+            concerns=rule.concerns,
+            retry=None if stop else rule.retry,
+            status=Status.PENDING if stop else rule.status,
+            stop=stop,
+            ends=rule.ends,
+            wait_s=said.retry_after_s if rule.retry is not None else None,
+            counts=rule.counts,
+            at_most=rule.at_most,
+            plain=rule.plain,
+            kind=kind,
+        )
+        after_s = 0.0 if said.streamed else rule.billed_after_s
+        return (
+            _perhaps_billed(verdict, response.latency_s) if after_s is not None and response.latency_s >= after_s else verdict
+        )
 
-
-SPEND_CODES = ("enforced_spend_limit_reached", "contract_spend_limit_reached")
-
-RULES: tuple[Rule, ...] = (
-    Rule("spend_limit", lambda told: told.code in SPEND_CODES, stop=AccountRefused, mend="raise the spend limit or wait"),
-    # These two come as 400 invalid_request_error without an error_code: only the text tells them from a bad row.
-    Rule(
-        "own_spend_limit",
-        lambda told: told.status == 400 and told.message.startswith(REGAIN),
-        stop=AccountRefused,
-        mend="raise the spend limit in the Console or wait",
-    ),
-    Rule(
-        "credit_too_low",
-        lambda told: told.status == 400 and told.message.startswith(CREDIT),
-        stop=AccountRefused,
-        mend="buy credits in the Console",
-    ),
-    Rule("on_hold", lambda told: told.code == "organization_on_hold", stop=AccountRefused, mend="ask your administrator"),
-    Rule("authentication", _status(401), stop=AccountRefused, mend="check ANTHROPIC_API_KEY"),
-    Rule("billing", _status(402), stop=AccountRefused, mend="mend the payment details in the Console"),
-    Rule("permission", _status(403), stop=AccountRefused, mend="the key may not do this: use another key or workspace"),
-    Rule("not_found", _status(404), stop=ConfigInvalid, mend="check model.name and call.base_url"),
-    Rule("too_large", _status(413), status=Status.INPUT_ERROR, mend="the request is over 32 MB: shorten the document"),
-    Rule("rate_limited", lambda told: told.status == 429 and told.retry_after_s is not None, retry=QUICK, counts=False),
-    Rule("rate_limited_without_end", _status(429), retry=OVERLOAD),
-    Rule("request_timeout", _status(408, 409, 499), retry=QUICK),
-    Rule("overloaded", lambda told: told.status == 529 or told.type == "overloaded_error", retry=OVERLOAD),
-    Rule("gateway_timeout", lambda told: told.status == 504 or told.type == "timeout_error", retry=QUICK, billed_after_s=0.0),
-    Rule("server_error", lambda told: told.status >= 500 or told.type == "api_error", retry=QUICK, billed_after_s=LONG_S),
-    Rule("bad_request", lambda told: 400 <= told.status < 500, status=Status.REQUEST_ERROR),
-)
-
-ANYTHING_ELSE = Rule("unexpected_status", lambda told: True, status=Status.REQUEST_ERROR)
-"""A status the API does not use: 3xx (redirects are not followed), 1xx."""
+    def _close(self, said: Told) -> str:
+        """What to look at after a 404: the endpoint, or models with a name like this one."""
+        close = nearest(self.model)
+        if known(self.model) or not close:
+            return "check model.name, and whether call.base_url is the right server"
+        return f"check model.name ({self.model}); there is {', '.join(close)}"
 
 
 def told(response: Response) -> Told:
@@ -132,14 +124,15 @@ def told(response: Response) -> Told:
     error = parsed.get("error") if isinstance(parsed, dict) else None
     error = error if isinstance(error, dict) else {}
     details = error.get("details")
-    text = response.body[:200].decode("utf-8", "replace")
+    kind = str(error.get("type") or "")
+    streamed = response.status == 200
     return Told(
-        status=response.status,
-        type=str(error.get("type") or ""),
+        status=STATUS_OF_TYPE.get(kind, 200) if streamed else response.status,
+        type=kind,
         code=str(details.get("error_code") or "") if isinstance(details, dict) else "",
-        message=str(error.get("message") or text),
+        message=str(error.get("message") or response.body[:200].decode("utf-8", "replace")),
         retry_after_s=retry_after_s(response),
-        request_id=response.headers.get("request-id"),
+        streamed=streamed,
     )
 
 
@@ -155,36 +148,29 @@ def retry_after_s(response: Response) -> float | None:
     return None
 
 
-def failed(response: Response, longest_wait_s: float) -> Verdict:
-    """The verdict on a response that is no 200 (or a stream's error event, which comes inside one)."""
-    said = told(response)
-    rule = next((rule for rule in RULES if rule.applies(said)), ANYTHING_ELSE)
-    kind = said.code or said.type or rule.condition
-    error = f"HTTP {said.status} {kind}: {said.message}" + (f" — {rule.mend}" if rule.mend else "")
-    stop = rule.stop
-    if rule.retry is not None and said.retry_after_s is not None and said.retry_after_s > longest_wait_s:
-        stop = ComeBackLater
-        error += f" — the server asks for {said.retry_after_s:.0f} s, more than run.longest_wait_s ({longest_wait_s:.0f} s)"
-    return Verdict(
-        condition=rule.condition,
-        error=error,
-        retry=None if stop else rule.retry,
-        status=Status.PENDING if stop else rule.status,
-        stop=stop,
-        wait_s=said.retry_after_s if rule.retry is not None else None,
-        counts=rule.counts,
-        billed=rule.billed_after_s is not None and response.latency_s >= rule.billed_after_s,
-    )
-
-
 def broken(what: Broken) -> Verdict:
     """The verdict on a connection that brought no whole response."""
+    if what.unsendable:
+        return Verdict(
+            "unsendable", what.error, Concerns.ROW, None, Status.INPUT_ERROR, ends=ConfigInvalid, counts=False, plain=True
+        )
     if what.sent:
-        # It may be billed each time: sent again once, then a person decides.
-        return Verdict("ambiguous", what.error, QUICK, Status.IN_DOUBT, billed=True, at_most=1)
-    return Verdict("unreachable", what.error, QUICK, Status.PENDING)
+        verdict = Verdict("connection_lost", what.error, Concerns.SERVICE, QUICK, Status.IN_DOUBT, ends=ServiceDown)
+        return _perhaps_billed(verdict, what.latency_s)
+    return Verdict("unreachable", what.error, Concerns.SERVICE, QUICK, Status.PENDING, ends=ServiceDown, counts=False)
 
 
-def unreadable(reason: str) -> Verdict:
-    """The verdict on a 200 that is no message. It was very likely billed: sent again once, then a person decides."""
-    return Verdict("unreadable_reply", reason, QUICK, Status.IN_DOUBT, billed=True, at_most=1)
+def unreadable(reason: str, latency_s: float) -> Verdict:
+    """The verdict on a 200 that is no message: HTML, a cut body, no usage, a stream that ended early."""
+    verdict = Verdict("unreadable_reply", reason, Concerns.SERVICE, QUICK, Status.IN_DOUBT, ends=ServiceDown)
+    return _perhaps_billed(verdict, latency_s)
+
+
+def _perhaps_billed(verdict: Verdict, latency_s: float) -> Verdict:
+    """Sent again, a row may be paid twice, so it is not sent again for ever; what is left then is a doubt, no failure.
+
+    These repeats are counted apart from other attempts: each kind of trouble may come up to `call.attempts` times.
+    """
+    repeats = REPEATS_LATE if latency_s >= LONG_S else REPEATS_EARLY
+    status = Status.IN_DOUBT if verdict.stop is None and verdict.status is Status.FAILED else verdict.status
+    return replace(verdict, billed=True, at_most=repeats, status=status, counts=False)

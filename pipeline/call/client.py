@@ -190,7 +190,8 @@ class Client:
         return Response(status, kept, self._redacted(content), time.monotonic() - started)
 
     def _broken(self, error: BaseException, started: float) -> Broken:
-        return Broken(not _never_left(error), self._clear(_words(error)), time.monotonic() - started)
+        unsendable = isinstance(error, (ValueError, TypeError))
+        return Broken(not _never_left(error), self._clear(_words(error)), time.monotonic() - started, unsendable=unsendable)
 
     def _clear(self, text: str) -> str:
         return self._redacted(text.encode(errors="replace")).decode()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 
 from pipeline.call.caller import Broken, Response
-from pipeline.call.classify import failed
+from pipeline.call.classify import Classifier
 from pipeline.call.form import Form
 from pipeline.call.models import nearest
 from pipeline.errors import AccountRefused, ConfigInvalid
@@ -45,7 +45,7 @@ def _refuse(said: Response, told: dict[str, JSON], model: str) -> None:
             meant = f"; did you mean {' or '.join(near)}?" if near else "; the models are listed in the Console"
             raise ConfigInvalid(f"model.name: the server knows no {model}{meant}")
     elif inner:  # without the API's own words, a gateway may merely not let the Models API through
-        verdict = failed(said, float("inf"))
+        verdict = Classifier(float("inf"), model).failed(said)
         if verdict.stop is AccountRefused:
             raise AccountRefused(verdict.error)
 

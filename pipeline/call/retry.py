@@ -1,23 +1,28 @@
 """The one retry policy. tenacity drives the loop; what to do after a failed attempt is decided here, purely.
 
-A wait ends at once when the run halts. Attempts that only waited for a limit do not count; attempts that may have been billed
-are repeated once at most.
+A wait ends at once when the run halts, and holds no place. An attempt is the row's own only if the service was there to make
+it: waits for a limit, an overloaded or unreachable service and all that happens while the breaker is open do not count. What
+may have been billed is repeated, but not for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, AttemptManager, retry_if_exception, stop_never, wait_exception
 
-from pipeline.call.classify import Backoff, Verdict
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import Backoff, Concerns
 
 JITTER = 0.1
 """A wait that the server named is lengthened by up to this share, so that workers do not come back all at once."""
 SHORT_S = 1.0
 """A server that limits and names less than this has not said when it will take more."""
+AWAY_S = 900.0
+"""So long one ask waits, all its waits together, for a service that is there for others."""
 
 
 class Halted(Exception):
@@ -45,36 +50,59 @@ class Patience:
     repeats: bool = True
     """Whether what may have been billed is repeated at all."""
     counted: int = 0
-    ambiguous: int = 0
     limited: int = 0
     limited_s: float = 0.0
+    away: int = 0
+    """Attempts that found no service, or none with room."""
+    away_s: float = 0.0
+    repeated: Counter[bool] = field(default_factory=Counter)
+    """Of what is repeated no more often than `at_most`: may it have been billed? → how often it was."""
 
-    def after(self, verdict: Verdict) -> float | None:
-        """Seconds to wait before the next attempt, or None to give up."""
+    def after(self, verdict: Verdict, *, down: bool = False) -> float | None:
+        """Seconds to wait before the next attempt, or None to give up. `down`: the whole service is known to be away, so that
+        the attempt says nothing of this row; when to try again is the breaker's to say."""
         if verdict.retry is None:
             return None
         if verdict.at_most is not None:
-            self.ambiguous += 1
-            if self.ambiguous > verdict.at_most or not self.repeats:
+            self.repeated[verdict.billed] += 1
+            if self.repeated[verdict.billed] > min(verdict.at_most, self.attempts - 1):
                 return None
-        self.counted += verdict.counts
-        if self.counted >= self.attempts:
-            return None
-        if verdict.wait_s is None:
-            return self.random() * _ceiling_s(verdict.retry, max(self.counted, 1))
-        wait_s = verdict.wait_s * (1 + JITTER * self.random())
+            if verdict.billed and not self.repeats:
+                return None
+        if verdict.concerns in (Concerns.RATE, Concerns.RAMP):
+            return self._until_there_is_room(verdict, verdict.retry)
+        if verdict.concerns is Concerns.SERVICE and down:
+            return 0.0
+        if verdict.counts:
+            self.counted += 1
+            if self.counted >= self.attempts:
+                return None
+        else:
+            self.away += 1
+        wait_s = self.random() * _ceiling_s(verdict.retry, max(self.counted + self.away, 1))
+        if verdict.wait_s is not None:
+            wait_s = max(wait_s, self._named_s(verdict.wait_s))
         if not verdict.counts:
-            self.limited += 1
-            if verdict.wait_s < SHORT_S:  # taken at its word, it would be a storm without end
-                wait_s = max(wait_s, _ceiling_s(verdict.retry, self.limited) * (1 + self.random()) / 2)
-            self.limited_s += wait_s
-            if self.limited_s > self.longest_wait_s:
+            self.away_s += wait_s
+            if self.away_s > AWAY_S:
                 return None
         return wait_s
 
+    def _until_there_is_room(self, verdict: Verdict, backoff: Backoff) -> float | None:
+        self.limited += 1
+        wait_s = self._named_s(verdict.wait_s or 0.0)
+        if (verdict.wait_s or 0.0) < SHORT_S:  # taken at its word, it would be a storm without end
+            wait_s = max(wait_s, _ceiling_s(backoff, self.limited) * (1 + self.random()) / 2)
+        self.limited_s += wait_s
+        return None if self.limited_s > self.longest_wait_s else wait_s
 
-def _ceiling_s(backoff: Backoff, counted: int) -> float:
-    ceiling_s: float = min(backoff.longest_s, backoff.first_s * 2 ** (counted - 1))
+    def _named_s(self, wait_s: float) -> float:
+        """A wait that the server named: never shortened."""
+        return wait_s * (1 + JITTER * self.random())
+
+
+def _ceiling_s(backoff: Backoff, number: int) -> float:
+    ceiling_s: float = min(backoff.longest_s, backoff.first_s * 2 ** min(number - 1, 20))
     return ceiling_s
 
 

@@ -53,8 +53,10 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 API = "https://api.anthropic.com"
-CONCURRENCY = 32
-"""In flight where `call.concurrency` is auto."""
+CONCURRENCY = 1000
+"""The most in flight where `call.concurrency` is auto; below it, what the service takes is learned."""
+MOST_RESERVE = 256 << 20
+"""The disk held back for replies in flight decides how many may be, where `call.concurrency` is auto."""
 BYTES_A_TOKEN = 8
 SMALLEST_RESERVE = 1 << 20
 """Written twice, to the log of the database and to itself."""
@@ -145,7 +147,6 @@ def work(made: Loaded, url: str) -> Work:
     job = made.job
     at_once = concurrency(made)
     judges = [prose if one is None else Judge(one, job.check.repair).judge for one in (*made.earlier, made.schema)]
-    room = max(made.form.max_tokens, made.asks.grown or 0)
     return Work(
         source=made.source,
         key=job.input.key,
@@ -167,19 +168,35 @@ def work(made: Loaded, url: str) -> Work:
         described=described(made),
         parts=parts(made),
         connect=partial(connection, job, url, at_once, os.environ, made.form),
-        limits=Limits(at_once, job.call.attempts, job.run.longest_wait_s, hold=job.run.in_doubt == "hold"),
-        reserve_bytes=max(SMALLEST_RESERVE, 2 * at_once * (BYTES_A_TOKEN * room + 4096)),
+        limits=Limits(
+            at_once,
+            job.call.attempts,
+            job.run.longest_wait_s,
+            hold=job.run.in_doubt == "hold",
+            requests_per_minute=job.call.requests_per_minute,
+            input_tokens_per_minute=job.call.input_tokens_per_minute,
+            output_tokens_per_minute=job.call.output_tokens_per_minute,
+            max_alike=job.run.max_alike,
+        ),
+        reserve_bytes=max(SMALLEST_RESERVE, at_once * _reserve_bytes(made)),
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
 
 
 def concurrency(made: Loaded) -> int:
-    """Requests in flight at most."""
-    chosen = made.job.call.concurrency
-    if chosen == "auto":
-        chosen = CONCURRENCY_SMALL_MODEL if made.local and served(made.job.model.name) == SMALL_MODEL else CONCURRENCY
-    return _within_open_files(chosen, asked_for=made.job.call.concurrency != "auto")
+    """Requests in flight at most: connections are open files, and replies need room on disk."""
+    if made.job.call.concurrency != "auto":
+        return _within_open_files(made.job.call.concurrency, asked_for=True)
+    if made.local and served(made.job.model.name) == SMALL_MODEL:
+        return CONCURRENCY_SMALL_MODEL
+    by_disk = max(CONCURRENCY_SMALL_MODEL, MOST_RESERVE // _reserve_bytes(made))
+    return _within_open_files(min(CONCURRENCY, by_disk), asked_for=False)
+
+
+def _reserve_bytes(made: Loaded) -> int:
+    """Disk for one reply at its longest."""
+    return 2 * (BYTES_A_TOKEN * max(made.form.max_tokens, made.asks.grown or 0) + 4096)
 
 
 def _within_open_files(concurrency: int, *, asked_for: bool) -> int:

@@ -202,7 +202,8 @@ class Execution:
             for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
                 self._tell(Notice(note))
             ports = transport, self._journal, work.shape, work.limits
-            self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse)
+            proven = self._journal.bought
+            self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse, proven=proven)
             stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, self._priced, self._tell)
             await analyse(asked, stages, self._ended, halt)
         finally:
@@ -328,7 +329,7 @@ class Execution:
         if self._online is not None:
             with suppress(PipelineError):  # whoever asks next hears of it
                 self._journal.note_behind(FRONTIER, str(self._frontier()))
-            self._listener(InFlight(self._online.in_flight, self._work.limits.concurrency))
+            self._listener(InFlight(self._online.in_flight, self._online.limit))
             money = self._purse.account
             if money.limit_usd is not None:
                 self._listener(Spending(money.paid_usd, money.doubtful_usd, money.limit_usd))

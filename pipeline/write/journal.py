@@ -268,6 +268,11 @@ class Journal:
         replies = self._read("SELECT count(*) FROM paid")[0][0]
         return replies, self._read("SELECT avg(cost_usd) FROM outcome WHERE NOT reused AND answered_at NOT NULL")[0][0]
 
+    @property
+    def bought(self) -> bool:
+        """Whether any reply is stored."""
+        return self._last_reply > 0
+
     def cost_usd(self) -> float:
         """Of the outcomes that stand; what has no price counts nothing."""
         return float(self._read("SELECT coalesce(sum(cost_usd), 0) FROM outcome")[0][0])

@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from random import Random
 
 import pytest
 
 from pipeline.call.caller import Broken, Budget
-from pipeline.call.online import Limits, Online
-from pipeline.errors import AccountRefused, ComeBackLater, InputUnreadable, PipelineError, ServiceDown, StorageFailed
-from pipeline.events import Event, InDoubt, Retrying, Stopping
+from pipeline.call.online import Limits, Online, gate
+from pipeline.errors import (
+    AccountRefused,
+    ComeBackLater,
+    ConfigInvalid,
+    InputUnreadable,
+    PipelineError,
+    ServiceDown,
+    StorageFailed,
+)
+from pipeline.events import Event, InDoubt, Notice, Retrying, Stopping
 from pipeline.records import Failure, Origin, Prompt, Recall, Reply, Use
 from tests.api import Canned, error, message
+from tests.call import virtual
 from tests.call.fakes import SHAPE, Book, Line, free, prompt, prompts
 
 
@@ -29,6 +40,9 @@ class Run:
         concurrency: int = 4,
         attempts: int = 3,
         budget: Budget | None = None,
+        random: Callable[[], float] | float = 0.0,
+        proven: bool = False,
+        max_alike: int | None = 20,
     ) -> None:
         self.book = book or Book()
         self.line = Line(script, self.book)
@@ -36,11 +50,11 @@ class Run:
         self.results: dict[int, Reply | Failure] = {}
         self.error: PipelineError | None = None
         self.halt = asyncio.Event()
-        limits = Limits(concurrency, attempts, 900.0)
-        self.caller = Online(
-            self.line, self.book, SHAPE, limits, self.halt, self.events.append, lambda: 1000.0, lambda: 0.0, budget or free()
-        )
-        asyncio.run(asyncio.wait_for(self._run(texts), 10))
+        limits = Limits(concurrency, attempts, 900.0, max_alike=max_alike)
+        draw = random if callable(random) else lambda: random
+        ports = self.line, self.book, SHAPE, limits
+        self.caller = Online(*ports, self.halt, self.events.append, lambda: 1000.0, draw, budget or free(), proven=proven)
+        virtual.run(self._run(texts))
 
     async def _run(self, texts: Sequence[str]) -> None:
         try:
@@ -52,6 +66,10 @@ class Run:
 
     def statuses(self) -> list[str]:
         return [result.status.value if isinstance(result, Failure) else "reply" for _, result in sorted(self.results.items())]
+
+
+def notices(run: Run) -> list[str]:
+    return [event.text for event in run.events if isinstance(event, Notice)]
 
 
 def echo(text: str, _: int) -> Canned:
@@ -104,15 +122,17 @@ def test_a_bad_row_is_asked_once() -> None:
     assert run.line.texts.count("bad") == 1
 
 
-def test_an_ambiguous_failure_is_repeated_once_and_then_in_doubt() -> None:
-    run = Run(["a"], lambda text, number: Broken(True, "ReadTimeout", 1.0), attempts=6)
+@pytest.mark.parametrize(("latency_s", "requests"), [(1.0, 6), (120.0, 2)])
+def test_what_may_have_been_paid_is_repeated_often_if_it_broke_early_once_if_late(latency_s: float, requests: int) -> None:
+    run = Run(["a"], lambda text, number: Broken(True, "ReadTimeout", latency_s), attempts=6)
     assert run.statuses() == ["in_doubt"]
-    assert len(run.line.texts) == 2
+    assert len(run.line.texts) == requests
+    assert sum(isinstance(event, Retrying) and event.billed for event in run.events) == requests - 1
 
 
 @pytest.mark.parametrize("body", [b"<html>proxy</html>", b'{"id": "msg', b"{}", b"[]", b""])
-def test_a_200_that_is_no_message_is_kept_repeated_once_and_then_in_doubt(body: bytes) -> None:
-    run = Run(["a"], lambda text, number: Canned(200, body))
+def test_a_200_that_is_no_message_is_kept_repeated_and_then_in_doubt(body: bytes) -> None:
+    run = Run(["a"], lambda text, number: Canned(200, body), attempts=2)
     assert run.statuses() == ["in_doubt"]
     assert run.book.events.count("replied 0") == 2
 
@@ -141,8 +161,8 @@ def test_trouble_in_the_middle_keeps_the_replies_in_flight() -> None:
 def test_a_service_that_cannot_be_reached_stops_the_run_and_no_row_is_marked() -> None:
     run = Run(["a", "b"], lambda text, _: Broken(False, "ConnectError", 0.0))
     assert isinstance(run.error, ServiceDown)
+    assert run.error.message == "the service was away for 10 minutes; at last: ConnectError"
     assert run.statuses() == ["pending"]
-    assert len(run.line.texts) == 3
 
 
 def test_a_wait_beyond_the_longest_ends_the_run() -> None:
@@ -188,7 +208,7 @@ def test_trouble_upstream_comes_after_what_is_in_flight() -> None:
             got.append(result.text)
 
     with pytest.raises(InputUnreadable):
-        asyncio.run(asyncio.wait_for(drive(), 10))
+        virtual.run(drive())
     assert sorted(got) == [f"t{position}" for position in range(6)]
 
 
@@ -228,7 +248,7 @@ def test_what_only_paid_replies_may_answer_is_never_sent() -> None:
         )
         return [result async for _, result in caller.replies(one())]
 
-    (result,) = asyncio.run(drive())
+    (result,) = virtual.run(drive())
     assert isinstance(result, Failure)
     assert line.texts == []
 
@@ -245,7 +265,7 @@ def test_a_doubt_that_is_held_waits_for_a_person(use: Use, sent: int) -> None:
         caller = Online(line, book, SHAPE, limits, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free())
         return [result async for _, result in caller.replies(one())]
 
-    (result,) = asyncio.run(drive())
+    (result,) = virtual.run(drive())
     assert len(line.texts) == sent
     assert isinstance(result, Reply) or result.status == "in_doubt"
 
@@ -280,3 +300,203 @@ def test_a_halted_run_sends_nothing_new() -> None:
     assert run.line.texts == ["t0"]
     assert run.statuses()[0] == "reply"
     assert set(run.statuses()[1:]) <= {"pending"}
+
+
+def test_a_service_that_comes_back_finds_every_row_and_no_attempt_used_up() -> None:
+    """Away for five minutes: a probe every 30 s, whatever failed meanwhile counts for nothing."""
+    times: list[float] = []
+
+    def script(text: str, _: int) -> Canned:
+        times.append(asyncio.get_running_loop().time())
+        away = len(times) > 20 and times[-1] < times[19] + 300
+        return error(500, "api_error") if away else message(text)
+
+    run = Run([f"t{number}" for number in range(60)], script, attempts=6, random=0.5)
+    assert run.statuses() == ["reply"] * 60
+    probes = [now for now in times if times[19] + 30 < now < times[19] + 290]
+    assert all(later - earlier >= 29.9 for earlier, later in pairwise(probes))
+    assert len(probes) <= 10
+    assert [said for said in notices(run) if "the service" in said] == [
+        "the service is away; one request every 30 s until it is back: HTTP 500 api_error: no",
+        "the service is back",
+    ]
+
+
+def test_a_service_that_goes_away_for_good_leaves_no_row_marked() -> None:
+    run = Run([f"t{n:03}" for n in range(200)], lambda text, _: error(500, "api_error") if text > "t019" else message(text))
+    assert isinstance(run.error, ServiceDown)
+    assert set(run.statuses()) == {"reply", "pending"}
+
+
+def test_a_service_that_fails_a_quarter_of_all_requests_is_of_use() -> None:
+    draw = Random(1)  # noqa: S311 a simulation
+
+    def script(text: str, _: int) -> Canned | Broken:
+        fault = draw.random()
+        if fault < 0.10:
+            return error(529, "overloaded_error")
+        if fault < 0.15:
+            return error(500, "api_error")
+        if fault < 0.26:
+            return Broken(True, "ReadError", 0.1)
+        return message(text)
+
+    run = Run([f"t{number}" for number in range(2000)], script, attempts=6, concurrency=50, random=draw.random)
+    assert run.error is None
+    assert run.statuses() == ["reply"] * 2000
+    assert not [said for said in notices(run) if "the service" in said]
+
+
+def test_a_request_that_all_rows_share_and_that_is_refused_stops_at_the_canaries() -> None:
+    run = Run([f"t{number}" for number in range(50)], lambda text, _: error(400, "invalid_request_error", "schema"))
+    assert isinstance(run.error, ConfigInvalid)
+    assert "the first 3 rows were refused alike" in run.error.message
+    assert run.line.texts == ["t0", "t1", "t2"]
+    assert set(run.statuses()) == {"pending"}
+
+
+@pytest.mark.parametrize("canned", [error(400, "invalid_request_error"), error(413, "request_too_large")])
+def test_canaries_that_are_bad_rows_stop_nothing(canned: Canned) -> None:
+    run = Run([f"t{n}" for n in range(50)], lambda text, _: canned if text in ("t0", "t1") else message(text))
+    assert run.error is None
+    assert run.statuses()[2:] == ["reply"] * 48
+    assert run.statuses()[0] == run.statuses()[1] != "pending"
+    assert run.line.peaks[:3] == [1, 1, 1], "until one is through, they go one at a time"
+
+
+def test_canaries_that_are_each_told_something_else_are_bad_rows() -> None:
+    run = Run([f"t{n}" for n in range(10)], lambda text, _: error(400, "invalid_request_error", f"{text} is too long"))
+    assert run.error is None
+    assert run.statuses() == ["request_error"] * 10
+
+
+def test_a_few_rows_refused_alike_are_bad_rows_where_the_request_is_proven() -> None:
+    run = Run([f"t{n}" for n in range(10)], lambda text, _: error(400, "invalid_request_error"), proven=True)
+    assert run.error is None
+    assert run.statuses() == ["request_error"] * 10
+
+
+def test_a_request_that_is_refused_from_the_middle_on_stops_and_marks_nothing() -> None:
+    run = Run(
+        [f"t{number:03}" for number in range(500)],
+        lambda text, _: error(400, "invalid_request_error", f"about {text}") if text >= "t100" else message(text),
+        concurrency=16,
+    )
+    assert isinstance(run.error, ConfigInvalid)
+    assert "run.max_alike" in run.error.next_step
+    assert run.statuses()[:100] == ["reply"] * 100
+    assert set(run.statuses()[100:]) == {"pending"}
+    assert len(run.line.texts) <= 100 + 16 + 20
+
+
+def test_most_rows_refused_alike_stop_the_run_even_if_some_are_answered() -> None:
+    run = Run(
+        [f"t{number:03}" for number in range(500)],
+        lambda text, _: message(text) if text < "t100" or text.endswith("9") else error(400, "invalid_request_error"),
+    )
+    assert isinstance(run.error, ConfigInvalid)
+    assert set(run.statuses()) == {"reply", "pending"}
+    assert len(run.line.texts) < 300
+
+
+def test_bad_rows_among_good_ones_end_as_bad_rows() -> None:
+    run = Run(
+        [f"t{number}" for number in range(300)],
+        lambda text, _: error(400, "invalid_request_error") if text.endswith("3") else message(text),
+    )
+    assert run.error is None
+    assert run.statuses() == ["request_error" if number % 10 == 3 else "reply" for number in range(300)]
+
+
+def test_any_number_may_fail_alike_where_the_job_says_so() -> None:
+    run = Run([f"t{n}" for n in range(60)], lambda text, _: error(400, "invalid_request_error"), max_alike=None)
+    assert run.error is None
+    assert run.statuses() == ["request_error"] * 60
+
+
+@pytest.mark.parametrize(
+    ("trouble", "raised"),
+    [
+        (error(401, "authentication_error"), AccountRefused),
+        (error(402, "billing_error"), AccountRefused),
+        (error(403, "permission_error"), AccountRefused),
+        (error(404, "not_found_error"), ConfigInvalid),
+        (error(429, "rate_limit_error", code="enforced_spend_limit_reached"), AccountRefused),
+        (error(400, "invalid_request_error", "You have reached your specified API usage limits."), AccountRefused),
+        (error(400, "invalid_request_error", "Your credit balance is too low to access the API."), AccountRefused),
+        (error(429, "rate_limit_error"), AccountRefused),
+    ],
+    ids=lambda value: str(getattr(value, "status", value)),
+)
+def test_trouble_with_the_account_marks_no_row_and_costs_few_requests(trouble: Canned, raised: type[PipelineError]) -> None:
+    at_once = Run(["t0", "t1"], lambda text, _: trouble)
+    assert isinstance(at_once.error, raised)
+    endless = trouble.status == 429 and b"error_code" not in trouble.body
+    assert len(at_once.line.texts) == (2 if endless else 1)
+    later = Run([f"t{n:03}" for n in range(500)], lambda text, _: trouble if text >= "t100" else message(text), concurrency=16)
+    assert isinstance(later.error, raised)
+    assert later.statuses()[:100] == ["reply"] * 100
+    assert set(later.statuses()[100:]) == {"pending"}
+    assert len(later.line.texts) <= 100 + 16 + 20
+
+
+def test_a_limit_without_end_that_has_an_end_stops_nothing() -> None:
+    run = Run(
+        [f"t{n}" for n in range(20)], lambda text, number: error(429, "rate_limit_error") if number == 1 else message(text)
+    )
+    assert run.error is None or run.statuses()[0] == "reply"
+
+
+def test_the_lines_of_a_retry_after_go_on_together() -> None:
+    """While the door is shut nobody sends, and then a fifth fewer are out."""
+    times: dict[str, list[float]] = {}
+
+    def script(text: str, number: int) -> Canned:
+        times.setdefault(text, []).append(asyncio.get_running_loop().time())
+        return error(429, "rate_limit_error", retry_after="30") if text == "t25" and number == 1 else message(text)
+
+    run = Run([f"t{number}" for number in range(100)], script, concurrency=20)
+    assert run.statuses() == ["reply"] * 100
+    told = times["t25"][0]
+    assert not [now for sent in times.values() for now in sent if told < now < told + 30]
+    assert any(said.startswith("16 requests at once instead of 20") for said in notices(run))
+
+
+def test_two_callers_share_one_gate() -> None:
+    async def both() -> tuple[int, list[Reply | Failure]]:
+        events: list[Event] = []
+        limits = Limits(6, 3, 900.0)
+        shared = gate(limits, events.append, lambda: 0.0)
+        line, book, halt = Line(echo), Book(), asyncio.Event()
+
+        async def one(first: int) -> list[Reply | Failure]:
+            caller = Online(line, book, SHAPE, limits, halt, events.append, lambda: 0.0, lambda: 0.0, free(), shared)
+            return [result async for _, result in caller.replies(prompts([f"{first} {n}" for n in range(50)]))]
+
+        first, second = await asyncio.gather(one(1), one(2))
+        return line.peak, [*first, *second]
+
+    peak, results = virtual.run(both())
+    assert peak == 6
+    assert len([result for result in results if isinstance(result, Reply)]) == 100
+
+
+def test_an_ask_that_is_given_up_while_it_waits_takes_no_place_with_it() -> None:
+    async def gives_up() -> None:
+        door = gate(Limits(1, 3, 900.0), lambda _: None, lambda: 0.0)
+        first = await door.enter(door, 10, again=False)
+        waiting = asyncio.create_task(door.enter(door, 10, again=False))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        door.abandoned(first)
+        await asyncio.gather(waiting, return_exceptions=True)
+        await door.enter(door, 10, again=False)
+
+    virtual.run(gives_up())
+
+
+def test_nothing_that_cannot_be_sent_is_tried_twice() -> None:
+    unsendable = Broken(False, "UnicodeEncodeError: surrogates not allowed", 0.0, unsendable=True)
+    run = Run([f"t{n}" for n in range(10)], lambda text, _: unsendable if text == "t5" else message(text))
+    assert run.statuses() == ["reply"] * 5 + ["input_error"] + ["reply"] * 4
+    assert run.line.texts.count("t5") == 1

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from pipeline.call.classify import OVERLOAD, QUICK, Verdict
-from pipeline.call.retry import Attempt, Halted, Patience, attempts
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import OVERLOAD, QUICK, Concerns
+from pipeline.call.retry import AWAY_S, Attempt, Halted, Patience, attempts
 from pipeline.records import Status
 
 
@@ -16,8 +17,19 @@ def patience(tries: int = 6, longest_wait_s: float = 900.0, random: float = 1.0)
 
 
 def verdict(**changes: object) -> Verdict:
-    values: dict[str, object] = {"condition": "c", "error": "e", "retry": QUICK, "status": Status.FAILED, **changes}
+    values: dict[str, object] = {
+        "condition": "c",
+        "error": "e",
+        "concerns": Concerns.SERVICE,
+        "retry": QUICK,
+        "status": Status.FAILED,
+        **changes,
+    }
     return Verdict(**values)  # type: ignore[arg-type]
+
+
+def limited(wait_s: float | None) -> Verdict:
+    return verdict(concerns=Concerns.RATE, counts=False, wait_s=wait_s)
 
 
 def test_waits_double_up_to_the_longest() -> None:
@@ -37,27 +49,54 @@ def test_attempts_end() -> None:
 
 def test_waiting_for_a_limit_uses_up_no_attempt_but_time() -> None:
     left = patience(tries=1, longest_wait_s=30.0, random=0.0)
-    limited = verdict(counts=False, wait_s=12.0)
-    assert [left.after(limited) for _ in range(3)] == [12.0, 12.0, None]
+    assert [left.after(limited(12.0)) for _ in range(3)] == [12.0, 12.0, None]
 
 
-def test_the_servers_wait_is_never_shortened() -> None:
-    assert patience(random=0.0).after(verdict(wait_s=12.0)) == 12.0
-    assert patience(random=0.999).after(verdict(wait_s=12.0)) == pytest.approx(13.2, abs=0.01)
+@pytest.mark.parametrize("told", [limited(12.0), verdict(wait_s=12.0), verdict(wait_s=12.0, counts=False)])
+def test_the_servers_wait_is_never_shortened(told: Verdict) -> None:
+    assert patience(random=0.0).after(told) == 12.0
+    assert patience(random=0.999).after(told) == pytest.approx(13.2, abs=0.01)
 
 
 def test_a_limit_that_names_no_wait_worth_the_name_is_no_storm() -> None:
     left = patience(tries=1, longest_wait_s=100.0, random=0.0)
-    limited = verdict(counts=False, wait_s=0.0)
-    waits = [left.after(limited) for _ in range(9)]
+    waits = [left.after(limited(0.0)) for _ in range(9)]
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, None]
 
 
-def test_what_may_be_billed_each_time_is_repeated_once() -> None:
-    left = patience()
-    ambiguous = verdict(at_most=1)
-    assert left.after(ambiguous) is not None
-    assert left.after(ambiguous) is None
+def test_what_may_be_billed_each_time_is_repeated_so_often_and_apart_from_the_rest() -> None:
+    left = patience(tries=3)
+    ambiguous = verdict(at_most=2, billed=True, counts=False)
+    assert [left.after(told) is None for told in (ambiguous, verdict(), ambiguous, verdict(), ambiguous)] == [False] * 4 + [
+        True
+    ]
+
+
+def test_what_may_be_billed_each_time_is_repeated_no_more_often_than_anything_else() -> None:
+    left = patience(tries=2)
+    ambiguous = verdict(at_most=5, billed=True, counts=False)
+    assert [left.after(ambiguous) is None for _ in range(2)] == [False, True]
+
+
+def test_what_may_be_billed_each_time_is_not_repeated_where_a_person_decides() -> None:
+    left = Patience(6, 900.0, lambda: 1.0, repeats=False)
+    assert left.after(verdict(at_most=5, billed=True)) is None
+    assert left.after(verdict(at_most=2)) is not None, "this one cannot have been billed"
+
+
+def test_a_service_with_no_room_uses_up_no_attempt_but_time() -> None:
+    left = patience(tries=2)
+    overloaded = verdict(retry=OVERLOAD, counts=False)
+    waits = [left.after(overloaded) for _ in range(14)]
+    assert waits[:7] == [2, 4, 8, 16, 32, 64, 120]
+    assert waits[-1] is None
+    assert sum(wait_s for wait_s in waits if wait_s is not None) <= AWAY_S
+
+
+def test_a_service_that_is_down_uses_up_nothing() -> None:
+    left = patience(tries=2)
+    assert [left.after(verdict(), down=True) for _ in range(100)] == [0.0] * 100
+    assert left.after(verdict()) == 1
 
 
 def test_what_cannot_succeed_is_not_repeated() -> None:

@@ -1,0 +1,112 @@
+"""Whether rows fail for their own sake, or all alike. Pure.
+
+A bad schema, a parameter that the model does not take, a model that lost a feature: the API answers them as it answers a bad
+row. So a row that failed is held back until the rows after it have shown which it was: let go with the next success, or given
+back as never asked when the run stops. What is held is bounded by the window.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import Concerns
+from pipeline.errors import ConfigInvalid, PipelineError, ServiceDown
+from pipeline.records import Failure, Prompt, Status
+
+CANARIES = 3
+"""So many rows are tried one at a time before the first success; if all are refused in the same words, it is not the rows."""
+WINDOW = 100
+SHARE = 0.9
+FEW = 10
+"""A failure that more successes than these came after can be one of too many no longer."""
+TODO = (
+    "mend the config, then run the same command again; if these rows really are at fault, "
+    "--set run.max_alike=null lets each end for itself"
+)
+
+
+@dataclass(slots=True)
+class Streak:
+    most: int | None
+    """Rows in a row that may fail alike: `run.max_alike`; None: any number."""
+    proven: bool
+    """Whether an earlier request of this form was answered, so that a refusal is more likely the row's own."""
+    _held: deque[tuple[int, Prompt, Failure]] = field(default_factory=deque)
+    """With the successes that there had been by then."""
+    _successes: int = 0
+    _ended: deque[str | None] = field(default_factory=deque)
+    """How the last rows ended; None: with a reply."""
+    _counts: Counter[str | None] = field(default_factory=Counter)
+    _alike: int = 0
+    """Rows in a row, up to the last one, that failed alike."""
+    _kind: str | None = None
+    _first: int = 0
+    """The request of the first of them."""
+    _words: str | None = None
+    _in_one_voice: int = 0
+    """Of these, rows that were told the very same."""
+
+    def answered(self, request: int) -> None:
+        """A row got its reply. Requests are numbered as they leave: one that was out already when the first of those that
+        fail alike left says nothing of what came after it."""
+        self._end(None)
+        self._successes += 1
+        self.proven = True
+        if request > self._first:
+            self._alike = self._in_one_voice = 0
+            self._words = None
+
+    def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
+        """A row ended without; it is held back. What the run ends with, if too many failed alike."""
+        self._in_one_voice = self._in_one_voice + 1 if failure.error == self._words else 1
+        self._words = failure.error
+        kind = "service" if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition
+        if kind != self._kind or not self._alike:
+            self._kind, self._first, self._alike = kind, request, 0
+        self._alike += 1
+        self._end(kind)
+        self._held.append((self._successes, prompt, failure))
+        if self.most is None or verdict.ends is None:
+            return None
+        canaries = not self.proven and verdict.plain and self._in_one_voice >= CANARIES
+        share = len(self._ended) == WINDOW and self._counts[kind] >= SHARE * WINDOW
+        if not (canaries or share or self._alike >= self.most):
+            return None
+        rows = f"the first {self._alike}" if canaries else f"the last {self._alike}" if self._alike > 1 else "most"
+        todo = TODO if issubclass(verdict.ends, ConfigInvalid) else None
+        how = "found no service" if issubclass(verdict.ends, ServiceDown) else "were refused alike"
+        return verdict.ends(f"{rows} rows {how}, so it is not the rows, and none of them is marked: {failure.error}", todo=todo)
+
+    def released(self) -> list[tuple[Prompt, Failure]]:
+        """Rows that need not be held back any more: they failed for their own sake."""
+        if self.most is None:
+            return self.all()
+        gone = []
+        while self._held and (self._successes - self._held[0][0] > FEW or len(self._held) > WINDOW):
+            gone.append(self._held.popleft()[1:])
+        return gone
+
+    @property
+    def holds(self) -> bool:
+        return bool(self._held)
+
+    def taken_back(self) -> list[tuple[Prompt, Failure]]:
+        """Everything held, as never asked."""
+        return [(prompt, replace(failure, status=Status.PENDING)) for prompt, failure in self.all()]
+
+    def all(self) -> list[tuple[Prompt, Failure]]:
+        """Everything held, which then is not held any more."""
+        held = [(prompt, failure) for _, prompt, failure in self._held]
+        self._held.clear()
+        return held
+
+    def _end(self, kind: str | None) -> None:
+        self._ended.append(kind)
+        self._counts[kind] += 1
+        if len(self._ended) > WINDOW:
+            gone = self._ended.popleft()
+            self._counts[gone] -= 1
+            if not self._counts[gone]:
+                del self._counts[gone]
