@@ -7,6 +7,8 @@ permitted`), so a fault is passed on as it stands, behind the path of its field.
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
@@ -35,6 +37,14 @@ TextOr: TypeAlias = Annotated[
 
 class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+def json_text(value: object) -> str:
+    """JSON as the request meant it. Not by orjson, which stops at 64 bits: a schema may hold any number."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise invalid("The request body is not valid JSON: NaN and Infinity are no numbers of JSON") from None
 
 
 class CacheControl(Shape):
@@ -192,6 +202,11 @@ class Tool(Cached):
     eager_input_streaming: bool | None = None
     input_examples: list[dict[str, Any]] | None = None
 
+    @cached_property
+    def schema_text(self) -> str:
+        """The schema of its input as JSON text. Raises ApiError 400."""
+        return json_text(self.input_schema)
+
 
 class AutoChoice(Shape):
     type: Literal["auto"]
@@ -235,6 +250,11 @@ class BetweenTools(Shape):
 class JsonFormat(Shape):
     type: Literal["json_schema"]
     schema_: Annotated[dict[str, Any], Field(alias="schema")]
+
+    @cached_property
+    def text(self) -> str:
+        """The schema as JSON text. Raises ApiError 400."""
+        return json_text(self.schema_)
 
 
 class OutputConfig(Shape):

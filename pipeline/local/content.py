@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
 from pipeline.local import body as shapes
-from pipeline.local.errors import invalid
 from pipeline.local.question import Medium
 
 
@@ -51,11 +49,3 @@ def media(block: BaseModel, path: str) -> Iterator[Medium]:
         case shapes.DocumentBlock(source=shapes.Content(content=inner)) | shapes.ToolResultBlock(content=inner):
             for index, each in enumerate(blocks(inner)):
                 yield from media(each, f"{path}.{index}")
-
-
-def json_text(value: object) -> str:
-    """JSON as the request meant it. Not by orjson, which stops at 64 bits: a schema may hold any number."""
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        raise invalid("The request body is not valid JSON: NaN and Infinity are no numbers of JSON") from None

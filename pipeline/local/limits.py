@@ -110,6 +110,8 @@ class Meter:
     def __init__(self, limits: Limits, now: float) -> None:
         given = {REQUESTS: limits.requests, INPUT: limits.input_tokens, OUTPUT: limits.output_tokens}
         self.buckets = {name: Bucket(limit, now) for name, limit in given.items() if limit is not None}
+        self._unlimited: tuple[datetime, dict[str, str]] | None = None
+        """What is told during one second where there is no limit, not worked out anew for each reply."""
 
     def admit(self, input_tokens: int, now: float) -> Exceeded | None:
         """Takes one request with its input, or nothing and says why. Of output, some must be left."""
@@ -133,6 +135,14 @@ class Meter:
 
     def headers(self, now: float, wall: datetime) -> dict[str, str]:
         """`now` is the clock of the buckets, `wall` the same moment in UTC. `tokens` is the sum of input and output."""
+        if self.buckets:
+            return self._state(now, wall)
+        second = wall.replace(microsecond=0)
+        if self._unlimited is None or self._unlimited[0] != second:
+            self._unlimited = (second, self._state(now, second))
+        return dict(self._unlimited[1])
+
+    def _state(self, now: float, wall: datetime) -> dict[str, str]:
         told: dict[str, str] = {}
         total, left, latest = 0, 0, 0.0
         for name, never in NEVER_REACHED.items():

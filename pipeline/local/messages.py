@@ -59,7 +59,7 @@ def _question(body: shapes.CountBody, *, is_old: bool) -> Question:
     turns, system_turns = _turns(body.messages)
     system = "\n".join(text for text in (content.text(body.system), *system_turns) if text)
     form = _form(body, after_results=turns[-1].results)
-    tools = content.json_text([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else ""
+    tools = shapes.json_text([tool.model_dump(exclude_none=True) for tool in body.tools]) if body.tools else ""
     config, thinking = body.output_config, body.thinking
     full = body if isinstance(body, shapes.MessageBody) else None
     old = body if isinstance(body, shapes.OldMessageBody) else None
@@ -93,13 +93,13 @@ def _form(body: shapes.CountBody, *, after_results: bool) -> Form:
     offered = {tool.name: tool for tool in body.tools}
     if isinstance(choice, shapes.ToolChoice):
         tool = offered[choice.name]
-        return Called(tool.name, content.json_text(tool.input_schema))
+        return Called(tool.name, tool.schema_text)
     free_to_answer = choice is None or isinstance(choice, shapes.AutoChoice)
     if offered and not isinstance(choice, shapes.NoChoice) and not (free_to_answer and after_results):
         tool = body.tools[0]
-        return Called(tool.name, content.json_text(tool.input_schema))
+        return Called(tool.name, tool.schema_text)
     if body.output_config and body.output_config.format:
-        return Shaped(content.json_text(body.output_config.format.schema_))
+        return Shaped(body.output_config.format.text)
     return Prose()
 
 
@@ -140,7 +140,7 @@ def _turn(role: Literal["user", "assistant"], parts: Sequence[BaseModel], path: 
         role,
         "\n".join(text for block in parts for text in content.texts(block)),
         tuple(medium for index, block in enumerate(parts) for medium in content.media(block, f"{path}.{index}")),
-        tuple(content.json_text(block.input) for block in parts if isinstance(block, shapes.ToolUseBlock)),
+        tuple(shapes.json_text(block.input) for block in parts if isinstance(block, shapes.ToolUseBlock)),
         any(isinstance(block, shapes.ToolResultBlock) for block in parts),
     )
 
@@ -197,21 +197,21 @@ def _check_tools(body: shapes.CountBody) -> None:
         if tool.input_schema.get("type") != "object":
             fault = "Input should be 'object'" if "type" in tool.input_schema else "Field required"
             raise invalid(f"{path}.type: {fault}")
-        if isinstance(judge := validator(content.json_text(tool.input_schema)), str):
+        if isinstance(judge := validator(tool.schema_text), str):
             raise invalid(f"{path}: JSON schema is invalid. It must match JSON Schema draft 2020-12: {judge}")
 
 
 def _check_schemas(body: shapes.CountBody) -> None:
     """Structured outputs: the answer's schema and those of strict tools."""
-    strict = {f"tools.{index}.custom.input_schema": tool.input_schema for index, tool in enumerate(body.tools) if tool.strict}
+    strict = {f"tools.{index}.custom.input_schema": tool.schema_text for index, tool in enumerate(body.tools) if tool.strict}
     if len(strict) > MAX_STRICT_TOOLS:
         raise invalid(f"tools: at most {MAX_STRICT_TOOLS} strict tools are supported, found {len(strict)}")
     schemas = dict(strict)
     if body.output_config and body.output_config.format:
-        schemas["output_config.format.schema"] = body.output_config.format.schema_
+        schemas["output_config.format.schema"] = body.output_config.format.text
         if any(_cites(block) for message in body.messages for block in content.blocks(message.content)):
             raise invalid("output_config.format: citations cannot be enabled together with a format")
-    verdicts = {path: structured.verdict(content.json_text(schema)) for path, schema in schemas.items()}
+    verdicts = {path: structured.verdict(schema) for path, schema in schemas.items()}
     for path, verdict in verdicts.items():
         if verdict.fault:
             raise invalid(f"{path}: {verdict.fault}")

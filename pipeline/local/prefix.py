@@ -27,7 +27,7 @@ def prefixes(body: shapes.CountBody) -> tuple[Prefix, ...]:
     if end < 0:
         return ()
     config = body.output_config
-    schema = content.json_text(config.format.schema_) if config and config.format else ""
+    schema = config.format.text if config and config.format else ""
     root = (body.model, schema, body.thinking and body.thinking.model_dump(), config and config.effort, body.speed)
     hashed = blake2b(repr(root).encode("utf-8", "surrogatepass"), digest_size=16)
     size, media = len(schema.encode("utf-8", "surrogatepass")), 0
@@ -61,8 +61,8 @@ def _read(block: BaseModel) -> Iterator[str]:
     """What counts as text of the block, as `Question` has it."""
     match block:
         case shapes.Tool():
-            yield content.json_text(block.model_dump(exclude_none=True, exclude={"cache_control"}))
+            yield shapes.json_text(block.model_dump(exclude_none=True, exclude={"cache_control"}))
         case shapes.ToolUseBlock():
-            yield content.json_text(block.input)
+            yield shapes.json_text(block.input)
         case _:
             yield from content.texts(block)

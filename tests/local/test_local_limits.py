@@ -101,8 +101,11 @@ def test_headers_tell_limit_remaining_and_when_all_is_back() -> None:
 
 
 def test_limits_that_are_not_set_are_told_as_never_reached() -> None:
-    headers = meter().headers(0.0, NOON)
+    made = meter()
+    headers = made.headers(0.0, NOON)
     assert len(headers) == 12
+    assert made.headers(0.4, NOON.replace(microsecond=400_000)) == headers
+    assert made.headers(1.0, NOON.replace(second=6))["anthropic-ratelimit-tokens-reset"] == "2026-11-23T12:00:06Z"
     assert headers["anthropic-ratelimit-input-tokens-reset"] == "2026-11-23T12:00:05Z"
     assert headers["anthropic-ratelimit-requests-limit"] == headers["anthropic-ratelimit-requests-remaining"] == "1000000"
 
