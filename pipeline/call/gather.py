@@ -36,7 +36,7 @@ class Gathering:
 
     def add(self, data: str) -> Failed | None:
         """Takes the data of one event; gives what an error event says. Raises ValueError where the event makes no sense."""
-        event = json.loads(data)
+        event = _parsed(data)
         if not isinstance(event, dict):
             raise ValueError("an event that is no object")
         match event.get("type"):
@@ -91,17 +91,24 @@ class Gathering:
         if not text:
             return {}
         try:
-            read: JSON = json.loads(text)
+            return _parsed(text)
         except ValueError:
             if self._started().get("stop_reason") == "max_tokens":
                 return text
             raise
-        return read
 
     def _started(self) -> dict[str, JSON]:
         if self._message is None:
             raise ValueError("a message goes on that never began")
         return self._message
+
+
+def _parsed(text: str) -> JSON:
+    try:
+        read: JSON = json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deep") from None
+    return read
 
 
 def _object(event: dict[str, JSON], name: str) -> dict[str, JSON]:

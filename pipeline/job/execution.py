@@ -120,7 +120,7 @@ class Execution:
             return None
         with self._work.connect() as transport:
             interrupted = local.run(
-                lambda halt: self._drive(transport, chain([first], asked), halt),
+                lambda halt: self._drive(transport, chain([first], asked), halt, looks=known.judged),
                 drain_s=self._work.drain_s,
                 tell=self._tell,
                 tick=self._ticked,
@@ -137,12 +137,16 @@ class Execution:
                 todo="run the same command again: what has not changed is not asked again",
             )
 
-    async def _drive(self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event) -> None:
+    async def _drive(
+        self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event, *, looks: bool
+    ) -> None:
+        """`looks`: at the model first; not where replies are only judged anew, which takes neither key nor model."""
         work = self._work
         transport = connect()
         try:
-            for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
-                self._tell(Notice(note))
+            if looks:
+                for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
+                    self._tell(Notice(note))
             self._online = Online(transport, self._journal, work.shape, work.limits, halt, self._tell, time.time, random.random)
             stages = Stages(work.prompt, self._online, work.judge, self._priced, work.asks, self._tell)
             await analyse(asked, stages, self._ended, halt)

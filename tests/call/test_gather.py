@@ -102,6 +102,7 @@ def test_an_error_event_becomes_the_body_of_an_error(error: dict[str, str]) -> N
 
 
 NONSENSE = [
+    "[" * 100_000,
     "{oops",
     "[]",
     '{"type":"message_start"}',
