@@ -59,6 +59,7 @@ def test_a_stream_gives_the_message_however_it_was_cut_in_pieces(whole: dict[str
     gathering = gathered(events(whole, cuts))
     assert gathering.whole
     assert json.loads(gathering.body()) == {"stop_details": None, **whole}
+    assert gathering.body() == gathering.body()
 
 
 @pytest.mark.parametrize("whole", MESSAGES)
