@@ -17,7 +17,7 @@ from typing import Any
 @dataclass(frozen=True)
 class Canned:
     """One HTTP response. `cut`: bytes of the body after which the connection is reset; 0 resets before the status line. `raw`:
-    sent instead, as it is."""
+    sent instead, as it is. `end_after_s`: the body comes in a chunk, and its end so much later."""
 
     status: int = 200
     body: bytes = b""
@@ -25,6 +25,7 @@ class Canned:
     cut: int | None = None
     wait_s: float = 0.0
     raw: bytes | None = None
+    end_after_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Api(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.looked: list[str] = []
         """Paths of the GETs."""
+        self.connections = 0
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), Handler)
 
@@ -95,6 +97,10 @@ class Api(ThreadingHTTPServer):
     def texts(self) -> list[str]:
         with self.lock:
             return [asked.text for asked in self.asked]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away, killed on purpose, is no news."""
@@ -126,10 +132,16 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         self.send_response(canned.status)
-        headers = {"content-type": "application/json", **canned.headers, "content-length": str(len(canned.body))}
+        length = {"content-length": str(len(canned.body))} if canned.end_after_s is None else {"transfer-encoding": "chunked"}
+        headers = {"content-type": "application/json", **canned.headers, **length}
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
+        if canned.end_after_s is not None:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(canned.body), canned.body))
+            time.sleep(canned.end_after_s)
+            self.wfile.write(b"0\r\n\r\n")
+            return None
         self.wfile.write(canned.body if canned.cut is None else canned.body[: canned.cut])
         return None if canned.cut is None else self.reset()
 

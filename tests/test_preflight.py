@@ -79,6 +79,18 @@ def test_a_look_that_is_redirected_goes_nowhere(tmp_path: Path) -> None:
     assert len(api.asked) == 1
 
 
+def test_replies_that_are_judged_anew_take_no_look_and_no_working_key(tmp_path: Path) -> None:
+    with serving(right, lambda _: card()) as api:
+        job = JobFolder(tmp_path / "job", ["good", "bad"], api.url)
+        assert job.run().code == 0
+    job.configure(check={"repair": "off"})
+    refused = error(401, "authentication_error")
+    with serving(lambda _: refused, lambda _: refused) as api:
+        job.configure(call={"base_url": api.url})
+        ended = job.run()
+    assert (ended.code, ended.summary["requests"], api.looked, api.asked) == (0, 0, [], [])
+
+
 def test_host_and_a_digest_of_the_key_are_shown_and_no_more(tmp_path: Path) -> None:
     with serving(right) as api:
         job = JobFolder(tmp_path / "job", ["good"], f"{api.url}/a/secret/path")

@@ -119,6 +119,7 @@ def row(asked: Asked) -> str:
 
 def folder(tmp_path: Path, texts: list[str], url: str, **changes: Any) -> JobFolder:
     call = {"attempts": 1, "timeout_s": 1.0, "concurrency": 8}
+    changes["model"] = {"max_tokens": 20, **changes.get("model", {})}  # what is longer would be streamed within a second
     return JobFolder(
         tmp_path / "job", texts, url, call=call, run={"metrics_file": "metrics.prom", "longest_wait_s": 5}, **changes
     )
@@ -144,6 +145,7 @@ def test_whatever_happens_to_rows_the_key_is_nowhere_and_documents_in_no_log(
         job = folder(tmp_path, [f"{name} {DOCUMENT}" for name in scripts], api.url, model={"stream": stream})
         ended = job.do("run", *log)
         assert {row(asked) for asked in api.asked} == scripts.keys()
+        assert {asked.body.get("stream", False) for asked in api.asked} == {stream}
         assert all(asked.headers["authorization"] == f"Bearer {KEY}" for asked in api.asked)
         report = job.do("status")
     assert job.table().num_rows == len(scripts)

@@ -173,17 +173,28 @@ class Client:
             return await raw.read()
         gathering = Gathering()
         try:
-            async for event in AsyncStream.raw_events(raw.http_response):
-                failed = gathering.add(event.data) if event.data else None
-                if isinstance(failed, Failed):
-                    return failed.body
-                if gathering.whole:
-                    return gathering.body()
+            failed = await self._gathered(raw, gathering)
+            if failed is not None:
+                return failed.body
+            if gathering.whole:
+                return gathering.body()
         except ValueError as error:
             raise _CutStream(str(error)) from None
         finally:
             await raw.http_response.aclose()
         raise _CutStream("it ended before the message did")
+
+    async def _gathered(self, raw: AsyncAPIResponse[Any], gathering: Gathering) -> Failed | None:
+        """Reads a stream to its end, also after its last event: only then can the connection be used again."""
+        try:
+            async for event in AsyncStream.raw_events(raw.http_response):
+                failed = gathering.add(event.data) if event.data and not gathering.whole else None
+                if failed is not None:
+                    return failed
+        except httpx2.RequestError:
+            if not gathering.whole:
+                raise
+        return None
 
     def _response(self, status: int, headers: Mapping[str, str], content: bytes, started: float) -> Response:
         kept = {name: self._clear(value) for name, value in _kept(headers).items()}

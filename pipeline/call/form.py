@@ -109,7 +109,8 @@ def cached(made: Form, constant: Constant) -> Form:
     least = facts(made.model).min_cached
     if made.cache == "off" or least is None:
         return made
-    texts = [constant.system, *(block.text for turn in constant.examples for block in turn.blocks if isinstance(block, Text))]
+    blocks = [block for turn in constant.examples for block in turn.blocks]
+    texts = [constant.system, *(block.text if isinstance(block, Text) else block.content for block in blocks)]
     if made.way != "prompt":
         # How much the API adds for a format is not documented; it describes the schema, so it is taken to be as long.
         texts.append(json.dumps(made.schema, ensure_ascii=False))

@@ -2,7 +2,8 @@
 
 Usage counts are cumulative and the last one stands; unknown events, blocks and deltas are passed over or kept as they came,
 since new ones may appear (build-with-claude/streaming and api/versioning, read 2026-10-10). The SDK's own gathering was not
-taken: it calls a stream that was cut a success, parses a tool's input anew at each event, and costs a model object an event.
+taken: it calls a stream that was cut a success, parses a tool's input anew at each event, and takes eight times the CPU (20 ms
+against 2.6 for 328 events, SDK 2.12, measured 2026-11).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Gathering:
 
     def add(self, data: str) -> Failed | None:
         """Takes the data of one event; gives what an error event says. Raises ValueError where the event makes no sense."""
-        event = json.loads(data)
+        event = _parsed(data)
         if not isinstance(event, dict):
             raise ValueError("an event that is no object")
         match event.get("type"):
@@ -66,7 +67,7 @@ class Gathering:
         message = self._started()
         content: list[JSON] = []
         for index in sorted(self._blocks):
-            block = self._blocks[index]
+            block = dict(self._blocks[index])
             for (owner, name), parts in self._parts.items():
                 if owner == index:
                     block[name] = self._input("".join(parts)) if name == "input" else _text(block.get(name)) + "".join(parts)
@@ -91,17 +92,24 @@ class Gathering:
         if not text:
             return {}
         try:
-            read: JSON = json.loads(text)
+            return _parsed(text)
         except ValueError:
             if self._started().get("stop_reason") == "max_tokens":
                 return text
             raise
-        return read
 
     def _started(self) -> dict[str, JSON]:
         if self._message is None:
             raise ValueError("a message goes on that never began")
         return self._message
+
+
+def _parsed(text: str) -> JSON:
+    try:
+        read: JSON = json.loads(text)
+    except RecursionError:
+        raise ValueError("JSON that is nested too deep") from None
+    return read
 
 
 def _object(event: dict[str, JSON], name: str) -> dict[str, JSON]:

@@ -178,7 +178,7 @@ class Execution:
         with self._work.connect() as transport:
             try:
                 return local.run(
-                    lambda halt: self._drive(transport, chain([first], asked), halt),
+                    lambda halt: self._drive(transport, chain([first], asked), halt, looks=known.judged),
                     drain_s=self._work.drain_s,
                     tell=self._tell,
                     tick=self._ticked,
@@ -195,12 +195,16 @@ class Execution:
                 todo="run the same command again: what has not changed is not asked again",
             )
 
-    async def _drive(self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event) -> None:
+    async def _drive(
+        self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event, *, looks: bool
+    ) -> None:
+        """`looks`: at the model first; not where replies are only judged anew, which takes neither key nor model."""
         work = self._work
         transport = connect()
         try:
-            for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
-                self._tell(Notice(note))
+            if looks:
+                for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
+                    self._tell(Notice(note))
             ports = transport, self._journal, work.shape, work.limits
             proven = self._journal.bought
             self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse, proven=proven)

@@ -8,6 +8,7 @@ import logging
 import pickle
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -214,6 +215,29 @@ def test_a_stream_of_nothing_sensible_may_have_been_paid(body: bytes) -> None:
     response, _ = sent(lambda _: Canned(200, body, {"content-type": "text/event-stream"}), streams=True)
     assert isinstance(response, Broken)
     assert response.sent
+
+
+def test_what_goes_wrong_after_the_last_event_takes_no_reply_away() -> None:
+    whole = streamed(events(json.loads(message("x").body)))
+    response, _ = sent(lambda _: Canned(200, whole.body + b"\n" * 9, whole.headers, cut=len(whole.body)), streams=True)
+    reply = gathered(response)
+    assert isinstance(reply, Reply)
+    assert reply.text == "x"
+
+
+def test_streams_use_their_connection_again() -> None:
+    async def ask_three(url: str) -> None:
+        client = Client(base_url=url, api_key=KEY, timeout_s=5.0, connections=4, proxied=False, streamed_above=0)
+        try:
+            for _ in range(3):
+                assert isinstance(gathered(await client.send(BODY)), Reply)
+        finally:
+            await client.close()
+
+    whole = streamed(events(json.loads(message("x").body)))
+    with serving(lambda _: replace(whole, end_after_s=0.05)) as api:
+        asyncio.run(ask_three(api.url))
+    assert api.connections == 1
 
 
 def test_an_error_event_inside_a_stream_tells_its_type() -> None:

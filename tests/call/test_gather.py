@@ -59,6 +59,7 @@ def test_a_stream_gives_the_message_however_it_was_cut_in_pieces(whole: dict[str
     gathering = gathered(events(whole, cuts))
     assert gathering.whole
     assert json.loads(gathering.body()) == {"stop_details": None, **whole}
+    assert gathering.body() == gathering.body()
 
 
 @pytest.mark.parametrize("whole", MESSAGES)
@@ -102,6 +103,7 @@ def test_an_error_event_becomes_the_body_of_an_error(error: dict[str, str]) -> N
 
 
 NONSENSE = [
+    "[" * 100_000,
     "{oops",
     "[]",
     '{"type":"message_start"}',
