@@ -19,8 +19,6 @@ from pipeline.records import Prompt, Text, Turn
 from pipeline.show.outlook import Outlook, Range, outlook_text
 from pipeline.write.known import known
 
-SAMPLE = 50
-"""Rows whose tokens are counted, unless told otherwise."""
 ENOUGH = 10
 """Bought rows from which the others are estimated."""
 LATENCY_S = 2.0
