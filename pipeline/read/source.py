@@ -95,7 +95,7 @@ class _Files:
 
     def _batches(self, wanted: pa.Schema, max_rows: int, start: int, sizes: Sequence[int]) -> Iterator[Batch]:
         first, skip = start >> FILE_SHIFT, start & (1 << FILE_SHIFT) - 1
-        ordinal = sum(sizes[:first]) + skip
+        ordinal = sum(sizes[:first]) + (min(skip, sizes[first]) if first < len(sizes) else skip)
         for file, (path, form) in enumerate(zip(self.files, self.formats, strict=True)):
             if file < first:
                 continue
