@@ -80,7 +80,7 @@ class Classifier:
         said = told(response)
         rule = rule_for(said)
         kind = said.code or said.type or rule.condition
-        mend = self._close(said) if rule.condition == "not_found" else rule.mend
+        mend = self._close() if rule.condition == "not_found" else rule.mend
         error = f"HTTP {response.status} {kind}: {said.message}" + (f" — {mend}" if mend else "")
         stop = rule.stop
         if rule.retry is not None and said.retry_after_s is not None and said.retry_after_s > self.longest_wait_s:
@@ -107,7 +107,7 @@ class Classifier:
             _perhaps_billed(verdict, response.latency_s) if after_s is not None and response.latency_s >= after_s else verdict
         )
 
-    def _close(self, said: Told) -> str:
+    def _close(self) -> str:
         """What to look at after a 404: the endpoint, or models with a name like this one."""
         close = nearest(self.model)
         if known(self.model) or not close:

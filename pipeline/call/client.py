@@ -148,6 +148,9 @@ class Client:
             return self._broken(error.__cause__ or error, started)
         except (httpx2.RequestError, httpx2.StreamError, TimeoutError) as error:
             return self._broken(error, started)
+        except (UnicodeEncodeError, TypeError) as error:
+            # Raised while the SDK encodes the body: half a surrogate pair, a parameter that this SDK does not know.
+            return self._broken(error, started)
         except _CutStream as error:
             return Broken(True, self._clear(f"the stream broke off: {error}"), time.monotonic() - started)
 

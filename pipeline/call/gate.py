@@ -156,7 +156,7 @@ class Gate:
     def _endless(self, hold: Hold, verdict: Verdict, now: float) -> PipelineError | None:
         """A 429 that names no end. All wait a little; if the next one sent meets the same, nothing will help before the limit
         is raised. Those that were out together are one."""
-        if self._endless_at is not None and hold.at >= self._endless_at:
+        if self._endless_at is not None and hold.at > self._endless_at:
             return AccountRefused(verdict.error)
         if self._endless_at is None:
             assert verdict.retry is not None

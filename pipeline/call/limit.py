@@ -7,7 +7,7 @@ The server keeps token buckets, refilled continuously, and each reply tells thei
             windows are enforced), and pacing alone never empties it.
     stock   while more than a tenth of a minute's worth remains, the surplus is spent at five times the pace, not at once:
             requests that leave together arrive in any order, and then what remains after one of them tells little.
-    brake   what remains, plus what was refilled, less what left since that request did, is never more than is there. Others
+    brake   we never think there is more than what remains, plus what was refilled, less what left after that request. Others
             who draw on the same limit show up here, and when little is left we slow down in proportion.
 
 What a request costs is reserved before it leaves and corrected by its usage. The `reset` headers tell nothing that limit and

@@ -23,7 +23,7 @@ from pipeline.call.limit import Hold, Limiter, size
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.streak import CANARIES, Streak
 from pipeline.call.wire import Shape, Unreadable, read
-from pipeline.errors import ComeBackLater, PipelineError, ServiceDown
+from pipeline.errors import BudgetSpent, ComeBackLater, PipelineError, ServiceDown
 from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
 from pipeline.records import JSON, Failure, Origin, Prompt, Reply, Status
 
@@ -275,6 +275,10 @@ class Online:
                     raise Halted
                 entered = True
                 yield stake
+        except BudgetSpent:
+            if self.halt.is_set():  # the run stops for another reason, which is the one to tell
+                raise Halted from None
+            raise
         finally:
             if not entered:
                 self._gate.abandoned(place)

@@ -68,6 +68,18 @@ def test_any_success_closes_it() -> None:
     assert not breaker.succeeded(101.0), "it was closed already"
 
 
+def test_closed_it_forgets_what_had_opened_it() -> None:
+    breaker = Breaker()
+    for number in range(ENOUGH + 1):
+        (breaker.succeeded if number % 3 == 0 else breaker.failed)(number / 10)
+    assert breaker.open
+    breaker.succeeded(11.0)
+    assert not breaker.failed(11.1)
+    for number in range(ENOUGH + 1):
+        (breaker.succeeded if number % 3 == 0 else breaker.failed)(200 + number / 10)
+    assert breaker.open, "what is forgotten is not counted off later"
+
+
 def test_it_gives_up_after_ten_minutes_of_nothing() -> None:
     breaker = opened(now=50.0)
     assert not breaker.given_up(50.0 + GIVE_UP_S - 1)

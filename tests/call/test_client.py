@@ -337,6 +337,13 @@ def test_requests_are_not_logged_whatever_the_environment_wants(caplog: pytest.L
     assert [record for record in caplog.records if record.name.startswith(("anthropic", "httpx2"))] == []
 
 
+def test_a_text_that_cannot_be_encoded_never_leaves_and_never_will() -> None:
+    response, api = sent(lambda _: message("x"), SHAPE.body(prompt("half a pair: \ud83d")))
+    assert isinstance(response, Broken)
+    assert (response.sent, response.unsendable) == (False, True)
+    assert api.asked == []
+
+
 def test_many_at_once_on_one_client() -> None:
     async def ask_all(url: str) -> list[Response | Broken]:
         client = Client(base_url=url, api_key="k", timeout_s=5.0, connections=64, proxied=False)

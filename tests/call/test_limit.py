@@ -108,6 +108,14 @@ def test_others_who_draw_on_the_limit_make_us_slower() -> None:
     assert let_through(limiter, 10.0, start=20.0) >= 300
 
 
+def test_what_remains_is_never_thought_to_be_more_than_the_server_says() -> None:
+    limiter = Limiter()
+    asked(limiter, 0.0, told(REQUESTS, 1800, 29))
+    assert limiter.wait_s(1.0, 100) == 0
+    asked(limiter, 1.0, told(REQUESTS, 1800, 0))
+    assert limiter.wait_s(1.0, 100) > 1 / 30
+
+
 def test_a_reply_that_comes_out_of_order_slows_nobody_down() -> None:
     limiter = Limiter()
     asked(limiter, 0.0, told(REQUESTS, 1800, 29))

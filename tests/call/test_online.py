@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from pipeline.call.caller import Broken, Budget
+from pipeline.call.classify import broken
 from pipeline.call.online import Limits, Online, gate
 from pipeline.errors import (
     AccountRefused,
@@ -52,8 +53,9 @@ class Run:
         self.halt = asyncio.Event()
         limits = Limits(concurrency, attempts, 900.0, max_alike=max_alike)
         draw = random if callable(random) else lambda: random
+        self.door = gate(limits, self.events.append, draw)
         ports = self.line, self.book, SHAPE, limits
-        self.caller = Online(*ports, self.halt, self.events.append, lambda: 1000.0, draw, budget or free(), proven=proven)
+        self.caller = Online(*ports, self.halt, self.events.append, lambda: 1000.0, draw, budget or free(), self.door, proven)
         virtual.run(self._run(texts))
 
     async def _run(self, texts: Sequence[str]) -> None:
@@ -282,6 +284,7 @@ def test_nothing_is_sent_when_it_cannot_be_remembered() -> None:
     run = Run(["a", "b"], echo, book=Book(broken=StorageFailed("disk full")))
     assert isinstance(run.error, StorageFailed)
     assert run.line.texts == []
+    assert run.door.concurrency.out == 0
 
 
 def test_a_halted_run_sends_nothing_new() -> None:
@@ -441,10 +444,18 @@ def test_trouble_with_the_account_marks_no_row_and_costs_few_requests(trouble: C
 
 
 def test_a_limit_without_end_that_has_an_end_stops_nothing() -> None:
-    run = Run(
-        [f"t{n}" for n in range(20)], lambda text, number: error(429, "rate_limit_error") if number == 1 else message(text)
-    )
-    assert run.error is None or run.statuses()[0] == "reply"
+    """Those that were out together are one, and all wait before the next is sent."""
+    times: list[float] = []
+
+    def script(text: str, number: int) -> Canned:
+        times.append(asyncio.get_running_loop().time())
+        limited = text in ("t8", "t9", "t10") and number == 1
+        return error(429, "rate_limit_error") if limited else message(text)
+
+    run = Run([f"t{n}" for n in range(20)], script)
+    assert run.error is None
+    assert run.statuses() == ["reply"] * 20
+    assert max(later - earlier for earlier, later in pairwise(times)) >= 1.0
 
 
 def test_the_lines_of_a_retry_after_go_on_together() -> None:
@@ -493,6 +504,91 @@ def test_an_ask_that_is_given_up_while_it_waits_takes_no_place_with_it() -> None
         await door.enter(door, 10, again=False)
 
     virtual.run(gives_up())
+
+
+def test_a_retry_goes_before_new_asks() -> None:
+    async def order() -> list[str]:
+        door = gate(Limits(1, 3, 900.0), lambda _: None, lambda: 0.0)
+        let_in: list[str] = []
+
+        async def enters(name: str, again: bool) -> None:
+            place = await door.enter(door, 10, again=again)
+            let_in.append(name)
+            door.abandoned(place)
+
+        first = await door.enter(door, 10, again=False)
+        waiting = [asyncio.create_task(enters("new", False))]
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(enters("retry", True)))
+        await asyncio.sleep(0)
+        door.abandoned(first)
+        await asyncio.gather(*waiting)
+        return let_in
+
+    assert virtual.run(order()) == ["retry", "new"]
+
+
+def test_an_ask_that_is_given_up_just_as_it_is_let_in_gives_its_place_back() -> None:
+    async def gives_up() -> int:
+        door = gate(Limits(1, 3, 900.0), lambda _: None, lambda: 0.0)
+        first = await door.enter(door, 10, again=False)
+        waiting = asyncio.create_task(door.enter(door, 10, again=False))
+        await asyncio.sleep(0)
+        door.abandoned(first)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return door.concurrency.out
+
+    assert virtual.run(gives_up()) == 0
+
+
+def test_a_request_that_never_left_costs_no_part_of_a_limit() -> None:
+    async def waits_s() -> list[float]:
+        door = gate(Limits(4, 3, 900.0, requests_per_minute=60), lambda _: None, lambda: 0.0)
+        now = asyncio.get_running_loop().time()
+        place = await door.enter(door, 10, again=False)
+        before = door.limiter.wait_s(now, 10)
+        door.failed(place, broken(Broken(False, "ConnectError", 0.0)), {})
+        return [before, door.limiter.wait_s(now, 10)]
+
+    assert virtual.run(waits_s()) == [pytest.approx(0.5), 0.0]
+
+
+def test_rows_held_back_are_given_when_all_else_waits_for_them() -> None:
+    """Whoever gives the prompts may want to know of the first row before there is a second."""
+
+    async def drive() -> list[str]:
+        known = asyncio.Event()
+        got: list[str] = []
+
+        async def one_after_the_other() -> AsyncGenerator[Prompt]:
+            yield prompt("bad", 0)
+            await known.wait()
+            yield prompt("good", 1)
+
+        line = Line(lambda text, _: error(400, "invalid_request_error") if text == "bad" else message(text))
+        caller = Online(
+            line, Book(), SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, proven=True
+        )
+        async for _, result in caller.replies(one_after_the_other()):
+            got.append(result.text if isinstance(result, Reply) else result.status)
+            known.set()
+        return got
+
+    assert virtual.run(drive()) == ["request_error", "good"]
+
+
+def test_rows_that_a_person_wants_tried_again_may_all_fail_again() -> None:
+    async def drive() -> list[str]:
+        async def again() -> AsyncGenerator[Prompt]:
+            for number in range(40):
+                yield replace(prompt(f"t{number}", number), use="new")
+
+        line = Line(lambda text, _: error(400, "invalid_request_error"))
+        caller = Online(line, Book(), SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        return [result.status async for _, result in caller.replies(again()) if isinstance(result, Failure)]
+
+    assert virtual.run(drive()) == ["request_error"] * 40
 
 
 def test_nothing_that_cannot_be_sent_is_tried_twice() -> None:

@@ -1,0 +1,121 @@
+"""Which failures are held back, for how long, and when they stop a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.call.classify import Verdict
+from pipeline.call.conditions import Concerns
+from pipeline.call.streak import FEW, WINDOW, Streak
+from pipeline.errors import ConfigInvalid, PipelineError, ServiceDown
+from pipeline.records import Failure, Status
+from tests.call.fakes import prompt
+
+REFUSED = Verdict("bad_request", "no", Concerns.ROW, None, Status.REQUEST_ERROR, ends=ConfigInvalid, plain=True)
+TOO_LARGE = Verdict("too_large", "32 MB", Concerns.ROW, None, Status.INPUT_ERROR, ends=ConfigInvalid)
+AWAY = Verdict("server_error", "500", Concerns.SERVICE, None, Status.FAILED, ends=ServiceDown)
+
+
+class Rows:
+    """Rows that end one after the other."""
+
+    def __init__(self, *, most: int | None = 20, proven: bool = True) -> None:
+        self.streak = Streak(most, proven)
+        self.number = 0
+        self.given: list[int] = []
+
+    def fail(self, verdict: Verdict = REFUSED, *, words: str = "no", times: int = 1) -> PipelineError | None:
+        error = None
+        for _ in range(times):
+            self.number += 1
+            failure = Failure(verdict.status, words, None, 1)
+            error = self.streak.failed(prompt("x", self.number), failure, verdict, self.number)
+            self.take()
+        return error
+
+    def succeed(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.number += 1
+            self.streak.answered(self.number)
+            self.take()
+
+    def take(self) -> None:
+        self.given += [prompt.position for prompt, _ in self.streak.released()]
+
+
+@pytest.mark.parametrize(("verdict", "error"), [(REFUSED, ConfigInvalid), (TOO_LARGE, ConfigInvalid), (AWAY, ServiceDown)])
+def test_so_many_in_a_row_stop_the_run_and_none_was_given(verdict: Verdict, error: type[PipelineError]) -> None:
+    rows = Rows()
+    rows.succeed(50)
+    assert rows.fail(verdict, times=19) is None
+    assert type(rows.fail(verdict)) is error
+    assert rows.given == []
+    taken_back = rows.streak.taken_back()
+    assert [prompt.position for prompt, _ in taken_back] == list(range(51, 71))
+    assert {failure.status for _, failure in taken_back} == {Status.PENDING}
+
+
+def test_a_success_or_another_trouble_breaks_the_row() -> None:
+    rows = Rows()
+    for _ in range(5):
+        assert rows.fail(times=19) is None
+        rows.succeed(times=20)
+    for _ in range(5):
+        assert rows.fail(times=10) is None
+        assert rows.fail(TOO_LARGE, times=10) is None
+
+
+def test_a_success_that_left_before_the_first_refusal_breaks_nothing() -> None:
+    rows = Rows()
+    rows.succeed(50)
+    rows.fail(times=19)
+    rows.streak.answered(40)
+    assert rows.fail() is not None
+
+
+def test_a_failure_is_given_when_enough_went_well_after_it() -> None:
+    rows = Rows()
+    rows.fail()
+    rows.succeed(FEW)
+    assert rows.given == []
+    rows.succeed()
+    assert rows.given == [1]
+
+
+def test_most_of_the_last_hundred_stop_the_run_and_all_of_them_are_taken_back() -> None:
+    rows = Rows()
+    error = None
+    while error is None:
+        rows.succeed()
+        error = rows.fail(times=9) or rows.fail()
+        assert rows.number < 300
+    assert rows.given == []
+    assert rows.number <= WINDOW + 10
+
+
+def test_no_more_is_held_than_the_window() -> None:
+    rows = Rows(most=1000)
+    for number in range(400):
+        rows.fail(REFUSED if number % 2 else TOO_LARGE)
+    assert len(rows.streak.all()) == WINDOW
+    assert rows.given == list(range(1, 301))
+
+
+@pytest.mark.parametrize(
+    ("proven", "words", "stops"), [(False, ["no"] * 3, True), (True, ["no"] * 3, False), (False, ["a", "b", "c"], False)]
+)
+def test_canaries_told_the_very_same_stop_the_run_unless_it_worked_before(proven: bool, words: list[str], stops: bool) -> None:
+    rows = Rows(proven=proven)
+    errors = [rows.fail(words=said) for said in words]
+    assert (errors[-1] is not None) is stops
+    assert errors[:-1] == [None, None]
+
+
+def test_a_condition_that_can_only_be_the_rows_is_no_canarys_warning() -> None:
+    assert Rows(proven=False).fail(TOO_LARGE, times=5) is None
+
+
+def test_nothing_is_held_where_any_number_may_fail() -> None:
+    rows = Rows(most=None, proven=False)
+    assert rows.fail(times=100) is None
+    assert rows.given == list(range(1, 101))
