@@ -173,8 +173,7 @@ def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Promp
         state.last = (prompt, reply, verdict)
         return asked
     if prompt.step + 1 == len(stages.judges):
-        if isinstance(verdict, Prose):
-            raise TypeError("the last turn is judged under the schema")
+        assert not isinstance(verdict, Prose), "the last turn is judged under the schema"
         return _answered(prompt, reply, verdict, state)
     if isinstance(verdict, Prose):
         state.replies += (verdict.text,)
@@ -228,7 +227,7 @@ def _answered(prompt: Prompt, reply: Reply, answer: Answer, state: _Open) -> Out
 
 def _rejected(prompt: Prompt, reply: Reply, rejection: Rejection, state: _Open) -> Outcome:
     turn = f"turn {prompt.step + 1}: " if state.first.beyond else ""
-    return replace(_told(prompt, reply, state), status=rejection.status, error=f"{turn}{rejection.error}")
+    return replace(_told(prompt, reply, state), status=rejection.status, error=_fileable(f"{turn}{rejection.error}"))
 
 
 def _told(prompt: Prompt, reply: Reply, state: _Open) -> Outcome:
@@ -242,8 +241,7 @@ def _told(prompt: Prompt, reply: Reply, state: _Open) -> Outcome:
         request_id=reply.request_id,
         latency_s=reply.latency_s,
         answered_at=reply.at,
-        # No file of ours can hold half a surrogate pair, which a reply may bring.
-        raw=reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+        raw=_fileable(reply.text),
     )
 
 
@@ -257,3 +255,8 @@ def _ended(prompt: Prompt, state: _Open) -> Outcome:
         usage=state.taken.usage,
         cost_usd=state.taken.cost_usd,
     )
+
+
+def _fileable(text: str) -> str:
+    """The text without halves of surrogate pairs: a reply may bring them, and no file of ours can hold them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
