@@ -173,8 +173,7 @@ def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Promp
         state.last = (prompt, reply, verdict)
         return asked
     if prompt.step + 1 == len(stages.judges):
-        if isinstance(verdict, Prose):
-            raise TypeError("the last turn is judged under the schema")
+        assert not isinstance(verdict, Prose), "the last turn is judged under the schema"
         return _answered(prompt, reply, verdict, state)
     if isinstance(verdict, Prose):
         state.replies += (verdict.text,)
@@ -183,7 +182,7 @@ def _judged(prompt: Prompt, reply: Reply, state: _Open, stages: Stages) -> Promp
         state.repairs += tuple(f"turn {prompt.step + 1}: {repair}" for repair in verdict.repairs)
     follows = stages.follow(state.row, prompt, reply, state.replies)
     if isinstance(follows, Unaskable):
-        return replace(_told(prompt, reply, state), status=Status.INPUT_ERROR, error=follows.reason)
+        return _outcome(prompt, state, Status.INPUT_ERROR, follows.reason, reply=reply)
     return state.begin(follows, len(stages.judges))
 
 
@@ -197,7 +196,7 @@ def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Prompt | Outc
         if state.replies:
             error = f"turn {prompt.step + 1} has not been asked: what comes before it stands only since the check changed"
             told = f"{error}; --retry invalid_output asks the row again"
-            return replace(_ended(prompt, state), status=Status.INVALID_OUTPUT, error=told, asks=prompt.ask - 1)
+            return replace(_outcome(prompt, state, Status.INVALID_OUTPUT, told), asks=prompt.ask - 1)
     if failure.status is Status.PENDING:
         return None
     if prompt.max_tokens is not None and failure.status is Status.REQUEST_ERROR and state.last is not None:
@@ -205,55 +204,56 @@ def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Prompt | Outc
         cut = _rejected(*state.last, state)
         error = f"{cut.error}; asked again with room for {prompt.max_tokens} tokens: {failure.error}"
         return replace(cut, asks=prompt.ask, attempts=cut.attempts + failure.attempts, error=error)
-    return replace(
-        _ended(prompt, state),
-        status=failure.status,
-        error=failure.error,
-        attempts=state.taken.attempts + failure.attempts,
-        request_id=failure.request_id,
-    )
+    ended = _outcome(prompt, state, failure.status, failure.error)
+    return replace(ended, attempts=ended.attempts + failure.attempts, request_id=failure.request_id)
 
 
 def _answered(prompt: Prompt, reply: Reply, answer: Answer, state: _Open) -> Outcome:
     repairs = (*state.repairs, *answer.repairs)
-    return replace(
-        _told(prompt, reply, state),
-        status=Status.OK_REPAIRED if repairs else Status.OK,
-        # The standard library's encoder: it carries integers of any size, which a schema may admit.
-        answer=json.dumps(answer.value, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
-        repairs=repairs,
-        raw=None,
-    )
+    # The standard library's encoder: it carries integers of any size, which a schema may admit.
+    value = json.dumps(answer.value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    status = Status.OK_REPAIRED if repairs else Status.OK
+    return _outcome(prompt, state, status, None, reply=reply, answer=value, repairs=repairs)
 
 
 def _rejected(prompt: Prompt, reply: Reply, rejection: Rejection, state: _Open) -> Outcome:
     turn = f"turn {prompt.step + 1}: " if state.first.beyond else ""
-    return replace(_told(prompt, reply, state), status=rejection.status, error=f"{turn}{rejection.error}")
+    return _outcome(prompt, state, rejection.status, f"{turn}{rejection.error}", reply=reply)
 
 
-def _told(prompt: Prompt, reply: Reply, state: _Open) -> Outcome:
-    """Of a row that ends with this reply."""
-    return replace(
-        _ended(prompt, state),
-        reused=not state.taken.bought,
-        model=reply.model,
-        stop_reason=reply.stop_reason,
-        message_id=reply.message_id,
-        request_id=reply.request_id,
-        latency_s=reply.latency_s,
-        answered_at=reply.at,
-        # No file of ours can hold half a surrogate pair, which a reply may bring.
-        raw=reply.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
-    )
-
-
-def _ended(prompt: Prompt, state: _Open) -> Outcome:
-    """Of a row that ends with this question; the status is yet to be said."""
+def _outcome(
+    prompt: Prompt,
+    state: _Open,
+    status: Status,
+    error: str | None,
+    *,
+    reply: Reply | None = None,
+    answer: str | None = None,
+    repairs: tuple[str, ...] = (),
+) -> Outcome:
+    """Of a row that ends with this question; `reply` is the last one, None where the question brought none."""
+    taken = state.taken
     return Outcome(
         position=prompt.position,
-        status=Status.PENDING,
+        status=status,
+        error=None if error is None else _fileable(error),
+        answer=answer,
+        repairs=repairs,
         asks=prompt.ask,
-        attempts=state.taken.attempts,
-        usage=state.taken.usage,
-        cost_usd=state.taken.cost_usd,
+        attempts=taken.attempts,
+        reused=reply is not None and not taken.bought,
+        model=reply.model if reply is not None else None,
+        stop_reason=reply.stop_reason if reply is not None else None,
+        message_id=reply.message_id if reply is not None else None,
+        request_id=reply.request_id if reply is not None else None,
+        usage=taken.usage,
+        cost_usd=taken.cost_usd,
+        latency_s=reply.latency_s if reply is not None else None,
+        answered_at=reply.at if reply is not None else None,
+        raw=_fileable(reply.text) if reply is not None and answer is None else None,
     )
+
+
+def _fileable(text: str) -> str:
+    """The text without halves of surrogate pairs: a reply may bring them, and no file of ours can hold them."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

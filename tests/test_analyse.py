@@ -317,6 +317,15 @@ def test_what_is_tried_again_is_the_turn_that_did_not_stand() -> None:
     assert events == [], "nothing that was looked up is asked again"
 
 
+def test_a_conversation_that_brought_nothing_at_all_is_tried_again() -> None:
+    """Its first turn failed: nothing of it is paid for."""
+    nothing = Failure(Status.PENDING, "nothing that is paid for answers this", None, 0)
+    caller = Table(lambda one: reply("good") if one.use == "new" else nothing)
+    ended, _ = outcomes([replace(row(0, "x"), use="new")], caller, *TALK)
+    assert ended[0].status is Status.OK
+    assert [(one.step, one.use) for one in caller.asked] == [(0, "paid"), (0, "new"), (1, "paid"), (1, "new"), (2, "new")]
+
+
 def test_a_single_turn_that_is_tried_again_is_bought() -> None:
     caller = Table(echo)
     outcomes([replace(row(0, "x"), use="new")], caller)

@@ -29,7 +29,7 @@ def examples_of(path: str, templates: Templates, judge: Judge) -> list[Example]:
             continue
         try:
             read = json.loads(line, parse_constant=_no_number)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             faults.append(f"{path}:{number}: not JSON: {error}")
             continue
         if not isinstance(read, dict) or not isinstance(read.get("input"), dict) or not isinstance(read.get("answer"), dict):

@@ -74,7 +74,9 @@ def again(asked: Prompt, reply: Reply, rejection: Rejection, asks: Asks) -> Prom
         complaint = None if _was_told(asked) else complaint or NOTHING_CAME
     if complaint is None:
         return None
-    turns = (Turn("assistant", (Verbatim(reply.content),)), Turn("user", (Complaint(complaint),)))
+    # It may quote the reply, and no request can carry half a surrogate pair.
+    said = complaint.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    turns = (Turn("assistant", (Verbatim(reply.content),)), Turn("user", (Complaint(said),)))
     return replace(further, turns=(*asked.turns, *turns))
 
 

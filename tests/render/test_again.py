@@ -88,3 +88,8 @@ def test_an_empty_reply_after_more_room_is_still_told() -> None:
     grown = again(FIRST, reply("{", "max_tokens"), FINAL, ASKS)
     assert grown is not None
     assert told(again(grown, reply(""), FINAL, ASKS)) == NOTHING_CAME
+
+
+def test_a_complaint_that_quotes_half_a_surrogate_pair_can_be_sent() -> None:
+    wrong = Rejection(Status.INVALID_OUTPUT, "x", "not \ud83d but \ud83d\ude00")
+    assert told(again(FIRST, reply("x"), wrong, ASKS)) == "not \ufffd but \U0001f600"
