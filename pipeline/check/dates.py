@@ -62,6 +62,5 @@ def _day(year: int, month: int, day: int) -> str | None:
 
 
 def _named(word: str, names: tuple[str, ...]) -> int | None:
-    """Which of the names a word is, or begins (`Nov`, `Sept`, `Thurs`)."""
-    found = [index for index, name in enumerate(names) if name.startswith(word.lower())]
-    return found[0] if len(found) == 1 else None
+    """Which of the names a word is, or begins (`Nov`, `Sept`, `Thurs`); three letters tell them apart."""
+    return next((index for index, name in enumerate(names) if name.startswith(word.lower())), None)

@@ -1,4 +1,4 @@
-"""Text → JSON value, strictly, with the limits that hostile text needs (RELIABILITY C8, C9).
+"""Text → JSON value, strictly, with the limits that hostile text needs: size, depth, digits.
 
 jiter reads (1.4 µs): it keeps integers of any size and notices a key written twice; orjson was not taken because it
 makes a double of an integer beyond 64 bits and lets the last key win in silence. What jiter refuses is read once more

@@ -208,6 +208,11 @@ def test_a_value_that_the_schema_refuses_is_told_by_pointer_to_the_person_and_to
     assert lines[-1].endswith("only the JSON object, without explanation, code fence or any other text.")
 
 
+def test_of_a_very_large_value_only_the_first_fault_is_told() -> None:
+    verdict = rejected(json.dumps({"sentiment": "positive", "tags": [1] * 3_000}))
+    assert verdict.error == 'not valid under the schema: /tags/0: the value is not of type "string"; its text is in _raw'
+
+
 def test_a_missing_property_is_told_with_the_form_it_should_have() -> None:
     assert rejected("{}").error == (
         'not valid under the schema: /sentiment: is missing; expected {"enum": ["positive", "negative"]}; its text is in _raw'
