@@ -47,6 +47,10 @@ class Running:
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(within_s * 1000))
 
+    def said(self) -> str:
+        """On stderr, so far."""
+        return self._err.read_text("utf-8", "replace") if self._err.exists() else ""
+
     def wait(self) -> Ended:
         hung = not self.over(HUNG_S)
         if hung:
