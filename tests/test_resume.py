@@ -21,7 +21,7 @@ from tests import prepared
 from tests.api import Api, Asked, Canned, message, serving
 from tests.jobs import JobFolder, answer
 
-ROWS = 30_000
+ROWS = 3_000
 
 
 @pytest.fixture

@@ -352,6 +352,25 @@ def test_an_interrupted_run_keeps_what_was_in_flight_and_publishes_nothing(tmp_p
         assert ended.summary["possible_double_charges"] == 0
 
 
+def test_a_wait_for_the_next_attempt_ends_at_once(tmp_path: Path) -> None:
+    """With a sleep of ten minutes before it."""
+    limited = threading.Event()
+
+    def script(asked: Asked) -> Canned:
+        limited.set()
+        return error(429, "rate_limit_error", retry_after="600")
+
+    with serving(script) as api:
+        job = JobFolder(tmp_path / "job", ["good"], api.url)
+        process = job.start("run", "--json")
+        assert limited.wait(60)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert "SIGTERM: no new requests" in err
+    assert (json.loads(out)["pending"], json.loads(out)["requests"]) == (1, 1)
+
+
 def test_a_signal_while_the_table_is_written_is_told_as_any_other(job: JobFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def terminated(*_: object, **__: object) -> None:
         raise Terminated(signal.SIGTERM)

@@ -147,8 +147,8 @@ class Execution:
         """Of a run that publishes nothing: the statuses are those of the journal."""
         with suppress(StorageFailed):  # if that is what ended the run, what is durable still counts
             self._journal.flush()
-        with suppress(PipelineError):  # what was asked about a file that has changed since must not pass for its old self
-            if fingerprint(self._work.source.files).changes(self._input.seen):
+        if self._input_moved():  # and may be put back: what was asked meanwhile must not pass for asked about the old one
+            with suppress(StorageFailed):
                 self._journal.note(SETTLED, "")
         self._tally.recount()  # a table that was being written when the run stopped does not stand
         counts = self._standing()
@@ -194,6 +194,12 @@ class Execution:
                 f"the input changed while it was read: {'; '.join(changes)}",
                 todo="run the same command again: what has not changed is not asked again",
             )
+
+    def _input_moved(self) -> bool:
+        try:
+            return bool(fingerprint(self._work.source.files).changes(self._input.seen))
+        except InputUnreadable:
+            return True
 
     async def _drive(
         self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event, *, looks: bool

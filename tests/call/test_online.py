@@ -568,7 +568,16 @@ def test_rows_held_back_are_given_when_all_else_waits_for_them() -> None:
 
         line = Line(lambda text, _: error(400, "invalid_request_error") if text == "bad" else message(text))
         caller = Online(
-            line, Book(), SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, proven=True
+            line,
+            Book(),
+            SHAPE,
+            Limits(4, 3, 900.0),
+            asyncio.Event(),
+            lambda _: None,
+            lambda: 0.0,
+            lambda: 0.0,
+            free(),
+            proven=True,
         )
         async for _, result in caller.replies(one_after_the_other()):
             got.append(result.text if isinstance(result, Reply) else result.status)
@@ -585,7 +594,8 @@ def test_rows_that_a_person_wants_tried_again_may_all_fail_again() -> None:
                 yield replace(prompt(f"t{number}", number), use="new")
 
         line = Line(lambda text, _: error(400, "invalid_request_error"))
-        caller = Online(line, Book(), SHAPE, Limits(4, 3, 900.0), asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0)
+        ports = line, Book(), SHAPE, Limits(4, 3, 900.0)
+        caller = Online(*ports, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free())
         return [result.status async for _, result in caller.replies(again()) if isinstance(result, Failure)]
 
     assert virtual.run(drive()) == ["request_error"] * 40

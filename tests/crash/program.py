@@ -47,6 +47,10 @@ class Running:
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(within_s * 1000))
 
+    def said(self) -> str:
+        """On stderr, so far."""
+        return self._err.read_text("utf-8", "replace")
+
     def wait(self) -> Ended:
         hung = not self.over(HUNG_S)
         if hung:
@@ -168,4 +172,7 @@ _numbers = iter(range(1 << 60))
 def _outputs(folder: Path) -> tuple[Path, Path]:
     """Beside the folder, which may be on a disk that is made to be full."""
     number = next(_numbers)
-    return folder.parent / f"{folder.name}.{number}.out", folder.parent / f"{folder.name}.{number}.err"
+    out, err = (folder.parent / f"{folder.name}.{number}.{kind}" for kind in ("out", "err"))
+    for path in (out, err):
+        path.touch()  # here, since a run can be killed before it has opened them
+    return out, err

@@ -127,3 +127,23 @@ def growing(by: float) -> Iterator[int]:
     while True:
         yield number
         number += max(1, int(number * by))
+
+
+def test_a_second_signal_ends_the_waiting_and_each_doubt_is_told(tmp_path: Path, forked: Forks, size: Size) -> None:
+    with serving(latency_s=0.5, seed=size.seed) as ledger:
+        campaign = Campaign(tmp_path / "job", [f"good {number}" for number in range(60)], ledger, forked)
+        ledger.alarm(2, 0, ledger.hold)  # the canary is answered, nothing after it
+        running = campaign.start()
+        while ledger.requests < 4 and not running.over(0.02):
+            pass
+        running.send(signal.SIGTERM)
+        while "waiting up to" not in running.said() and not running.over(0.02):
+            pass
+        assert not running.over(0.2), "replies in flight are awaited"
+        running.send(signal.SIGTERM)
+        assert told(running.wait())
+        doubts = campaign.look()
+        assert 1 <= len(doubts) <= campaign.job.config["call"]["concurrency"]
+        ledger.release()
+        figures = campaign.finish()
+    assert figures.twice <= figures.doubts == figures.summed == len(doubts)
