@@ -17,7 +17,8 @@ from pipeline.call.models import ALL, Facts, facts, known
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON, Constant, Verbatim
 from pipeline.schema.load import Schema
-from pipeline.schema.wire import Native, native, tool
+from pipeline.schema.tool import tool, tool_fault
+from pipeline.schema.wire import Native, native
 from pipeline.settings import Model
 
 TOOL_NAME = "record_answer"
@@ -179,8 +180,15 @@ def _way(
             faults.append(f"model.format: {model.name} does not take a forced tool; use auto, native or prompt")
         else:
             notes.append(f"it is not known whether {model.name} takes a forced tool; the first request will tell")
-    if model.format == "tool" or (model.format == "auto" and about.forced_tool):
+    why_not = tool_fault(schema)
+    if model.format == "tool":
+        if why_not is not None:
+            faults.append(f"model.format: {why_not}; use auto or prompt, or other names")
         return "tool", tool(schema), notes
+    if model.format == "auto" and about.forced_tool:
+        if why_not is None:
+            return "tool", tool(schema), notes
+        notes.append(why_not)
     return "prompt", {}, notes
 
 

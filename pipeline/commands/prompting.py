@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.call.form import Form, form
-from pipeline.call.models import facts
 from pipeline.check.answer import Judge
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
@@ -16,6 +15,7 @@ from pipeline.errors import ConfigInvalid
 from pipeline.render.constant import Example
 from pipeline.render.template import Templates
 from pipeline.schema.load import Schema
+from pipeline.schema.tool import tool_fault
 from pipeline.settings import File, Model, Prompting, Question
 
 
@@ -81,8 +81,10 @@ def forms_of(model: Model, schema: Schema, earlier: Sequence[Schema | None], *, 
     would leave calls in the conversation that no tool explains."""
     schemas = [schema if one is None else one for one in (*earlier, schema)]
     forms = [form(model, one, timeout_s=timeout_s) for one in schemas]
-    if len({one.way for one in forms}) > 1:
-        way = dataclasses.replace(model, format="tool" if facts(model.name).forced_tool else "prompt")
+    ways = {one.way for one in forms}
+    if len(ways) > 1:
+        by_tool = "prompt" not in ways and all(tool_fault(one) is None for one in schemas)
+        way = dataclasses.replace(model, format="tool" if by_tool else "prompt")
         forms = [form(way, one, timeout_s=timeout_s) for one in schemas]
     return tuple(forms)
 

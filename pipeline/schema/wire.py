@@ -31,7 +31,6 @@ from pipeline.schema.conjunction import (
     told_apart,
 )
 from pipeline.schema.load import Schema
-from pipeline.schema.tool import tool as tool  # the other form that the API takes
 from pipeline.schema.tree import Node, Tree, children, fragment, spoken, step
 
 MAX_OPTIONAL = 24

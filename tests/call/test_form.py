@@ -114,6 +114,15 @@ EXTRAS: list[dict[str, Any]] = [
 ]
 
 
+def test_names_that_no_tool_takes_leave_the_prompt() -> None:
+    odd = load(json.dumps({"type": "object", "properties": {"Größe": {"type": "object"}}, "required": ["Größe"]}), "s.json")
+    by_prompt = resolved("claude-haiku-5-5", odd)
+    assert by_prompt.way == "prompt"
+    assert any("'Größe' is none" in note for note in by_prompt.notes)
+    with pytest.raises(ConfigInvalid, match=r"model.format: a tool takes property names .* use auto or prompt"):
+        resolved("claude-haiku-5-5", odd, format="tool")
+
+
 @pytest.mark.parametrize("name", [*MODELS, *DATED])
 def test_what_is_sent_is_never_what_the_model_refuses(name: str) -> None:
     """Every setting with every other: refused at check, or taken by the rules that the embedded server holds of this model."""
