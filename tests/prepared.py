@@ -44,7 +44,7 @@ BODY = {
 }
 TEXTS = {"body": json.dumps(BODY), "answer": ANSWER, "model": MODEL}
 IDS = "SELECT :first UNION ALL SELECT id + 1 FROM ids WHERE id < :last"
-KEY = "id, randomblob(16)"
+KEY = "id, randomblob(16), 0.0001, 1"
 REPLY = "id, id - 1, 1, 'req_' || id, 0.5, 1.79e9, CAST(printf(:body, id) AS BLOB)"
 OUTCOME = """id - 1, (SELECT key FROM paid WHERE reply = id), 'ok', NULL, :answer, '[]', 1, 1, 0, :model, 'end_turn',
     'msg_' || id, 'req_' || id, 60, 8, 0, 0, 0, 0, 0.0001, 0.5, 1.79e9, NULL"""

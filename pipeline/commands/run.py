@@ -19,7 +19,7 @@ from pipeline.commands.prices import unpriced
 from pipeline.commands.tracing import run_span
 from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, shown, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
-from pipeline.events import Event, Notice
+from pipeline.events import Event
 from pipeline.job.run import run
 from pipeline.job.work import Result
 from pipeline.measure.summary import Summary, Tally
@@ -125,13 +125,12 @@ def _run(made: Loaded, options: Options) -> Result:
         name = made.job.model.name
         where = f"the embedded server ({served(name)})" if made.local else shown(url, os.environ)
         priced = () if made.prices.known(name) else (unpriced(name),)
-        for sentence in (f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *priced):
-            tell(Notice(sentence))
         return run(
             work(made, url),
             retry=options.retry,
             accept_change=options.accept_change,
             wait=options.wait,
+            opening=(f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *priced),
             tell=tell,
             tick=tick,
         )

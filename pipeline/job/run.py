@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.engine.local import Interrupted
 from pipeline.errors import PipelineError, Terminated
@@ -35,10 +35,12 @@ def run(
     retry: frozenset[Status],
     accept_change: bool,
     wait: bool = False,
+    opening: Sequence[str] = (),
     tell: Listener,
     tick: Callable[[], None],
 ) -> Result:
     """Starts, resumes, or brings up to date. `wait`: for another run that holds the lock, instead of raising ComeBackLater.
+    `opening`: sentences to tell once the lock is held.
 
     Raises PipelineError where it cannot begin. Once it has begun there is a Result with a summary, whatever happens: with
     the error that ended it, or with exit code 130 or 143 where a signal did; nothing is published then.
@@ -55,6 +57,8 @@ def run(
         output_locked(work.output, job, wait=wait, say=say),
     ):
         started_at = time.time()
+        for sentence in opening:
+            say(sentence)
         if not accept_change:
             refuse_loss(work)
         with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
