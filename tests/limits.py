@@ -49,6 +49,10 @@ class Limited:
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        if head.startswith("get "):  # the look at the model: a server that knows of none
+            writer.write(b"HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n")
+            await writer.drain()
+            return True
         length = next(int(line.split(":")[1]) for line in head.split("\r\n") if line.startswith("content-length:"))
         body = json.loads(await reader.readexactly(length))
         text = "".join(block["text"] for block in body["messages"][-1]["content"])

@@ -159,3 +159,14 @@ def test_the_journal_is_not_touched(job: JobFolder) -> None:
 
 def test_what_a_run_would_refuse_a_plan_refuses(job: JobFolder) -> None:
     assert job.do("plan", "--set", "model.max_tokens=9999999").code == 78
+
+
+def test_of_several_turns_it_says_what_it_leaves_out_until_rows_were_bought(job: JobFolder, server: Server) -> None:
+    job.configure(prompt={"user": ["{{ text }}", "Now label it."]}, call={"requests_per_minute": 600})
+    before = planned(job)
+    assert "only the first of 2 turns" in before["assumes"]
+    assert set(before["seconds"]) >= {"by your own limits"}
+    assert job.run("--limit", "20").code == 0
+    learned = planned(job)
+    assert learned["kept"] == 20
+    assert learned["requests"] == pytest.approx(2 * learned["to_buy"])

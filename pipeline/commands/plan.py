@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.call.caller import Counter
+from pipeline.call.models import facts
 from pipeline.commands.survey import Survey, size, survey
 from pipeline.commands.wiring import Loaded, concurrency, connection, endpoint, loaded
 from pipeline.errors import PipelineError
-from pipeline.measure.estimate import FEWEST, Interval, answer_size, output_tokens, seconds, tiers, tokens_of
+from pipeline.measure.estimate import FEWEST, Interval, Pace, answer_size, output_tokens, seconds, tiers, tokens_of
 from pipeline.measure.forecast import Asking, Forecast, assumed, learned, widest
 from pipeline.records import Prompt, Text, Turn
 from pipeline.show.outlook import Outlook, Range, outlook_text
@@ -46,7 +47,7 @@ def plan(config: Path, overrides: list[str], sample: int, as_json: bool) -> str:
 
 def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
     name, cache = made.job.model.name, made.form.cache
-    asking = Asking(name, cache, made.prices, made.prices.cache_minimum(name))
+    asking = Asking(name, cache, made.prices, facts(name).min_cached)
     forecast, basis, assumes, is_measured = _forecast(made, found, asking)
     at_once = concurrency(made)
     measured = [bought.latency_s for bought in found.bought if bought.latency_s is not None]
@@ -77,7 +78,7 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
         worst_request_usd=found.worst_request_usd,
         budget_usd=made.job.run.budget_usd,
         gone_usd=None if found.spent is None else found.spent.paid_usd + found.spent.doubtful_usd,
-        seconds=_seconds(forecast, name, latency_s, at_once),
+        seconds=_seconds(forecast, made, latency_s, at_once),
         at_once=at_once,
         latency_s=latency_s,
         latency_measured=bool(measured),
@@ -94,10 +95,15 @@ def _range(found: Interval) -> Range:
     return Range(found.low, found.middle, found.high)
 
 
-def _seconds(forecast: Forecast, model: str, latency_s: float, at_once: int) -> dict[str, float]:
-    """By the limits of the two smallest tiers; a larger one is rarely what binds."""
+def _seconds(forecast: Forecast, made: Loaded, latency_s: float, at_once: int) -> dict[str, float]:
+    """By the ceilings of the config, where there are any, and by the limits of the two smallest tiers; a larger one is rarely
+    what binds."""
+    call = made.job.call
+    ceilings = (call.requests_per_minute, call.input_tokens_per_minute, call.output_tokens_per_minute)
+    own = {"by your own limits": Pace(*ceilings)} if any(ceilings) else {}
+    by_tier = {f"in tier {tier.capitalize()}": pace for tier, pace in tiers(made.job.model.name).items()}
     return {
-        f"in tier {tier.capitalize()}": seconds(
+        name: seconds(
             forecast.requests,
             forecast.row_tokens.middle,
             forecast.output_tokens.middle,
@@ -105,7 +111,7 @@ def _seconds(forecast: Forecast, model: str, latency_s: float, at_once: int) -> 
             latency_s=latency_s,
             at_once=at_once,
         )
-        for tier, pace in tiers(model).items()
+        for name, pace in {**own, **by_tier}.items()
     }
 
 
@@ -147,6 +153,8 @@ def _forecast(made: Loaded, found: Survey, asking: Asking) -> tuple[Forecast, st
         "Too few answers were bought yet, so the range is that of the assumptions, not an interval of 95 %: buy a few rows "
         "first, which are not lost, and plan again."
     )
+    if made.shape.earlier:
+        assumes += f" It holds only the first of {len(made.shape.earlier) + 1} turns, whose replies the others depend on."
     return forecast, basis, assumes, False
 
 

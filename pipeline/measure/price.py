@@ -62,8 +62,6 @@ class Prices:
     """What a batch reply costs as a share of the same reply online."""
     geo: Mapping[str, float]
     """Inference geography → multiplier; one that is not here costs what the model costs."""
-    cache_minimums: Mapping[str, int]
-    """Model name or alias → tokens below which nothing is cached; a model of which that is not known is not here."""
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> Self:
@@ -77,7 +75,6 @@ class Prices:
             raise _invalid(where, [_fault(found["loc"], found["msg"]) for found in error.errors()]) from error
         writes = sheet.multipliers
         models: dict[str, tuple[Rates, ...]] = {}
-        minimums: dict[str, int] = {}
         twice: list[str] = []
         for name, entry in sheet.models.items():
             bands = tuple(band.rates(writes.cache_write_5m, writes.cache_write_1h) for band in entry.all_bands)
@@ -85,11 +82,9 @@ class Prices:
                 if called in models:
                     twice.append(_fault(("models", name), f"the name {called!r} is priced twice"))
                 models[called] = bands
-                if entry.cache_minimum is not None:
-                    minimums[called] = entry.cache_minimum
         if twice:
             raise _invalid(where, twice)
-        return cls(str(sheet.as_of), models, writes.batch, writes.geo, minimums)
+        return cls(str(sheet.as_of), models, writes.batch, writes.geo)
 
     def known(self, model: str) -> bool:
         """Whether replies of this model can be priced."""
@@ -126,10 +121,6 @@ class Prices:
     def rates(self, model: str) -> tuple[Rates, ...]:
         """The model's bands, shortest prompts first; none without a price."""
         return self.models.get(model.removeprefix(REHEARSAL), ())
-
-    def cache_minimum(self, model: str) -> int | None:
-        """Tokens below which the constant part of a prompt is not cached; None where that is not known."""
-        return self.cache_minimums.get(model.removeprefix(REHEARSAL))
 
 
 def _band(bands: tuple[Rates, ...], prompt_tokens: int) -> Rates:
@@ -175,7 +166,6 @@ class _Model(_Strict):
     price: _Price | None = None
     bands: tuple[_Price, ...] = ()
     aliases: tuple[str, ...] = ()
-    cache_minimum: Annotated[int, Field(gt=0, strict=True)] | None = None
     # For people: where the figures come from.
     source: str
     date: str | datetime.date

@@ -237,9 +237,3 @@ def test_nothing_within_its_counts_costs_more_than_the_worst_case(
     paid = PRICES.cost_usd(model, used, tier=tier, geo=geo)
     assert paid is not None
     assert paid <= worst * (1 + 1e-12)
-
-
-def test_what_is_too_short_to_be_cached_differs_by_model() -> None:
-    assert PRICES.cache_minimum("claude-haiku-5-5") == 512
-    assert PRICES.cache_minimum("claude-haiku-4-5") == PRICES.cache_minimum("claude-haiku-4-5-20251001") == 4096
-    assert PRICES.cache_minimum("claude-fable-5-2") is None, "not published"
