@@ -34,6 +34,8 @@ MENDABLE = FINISHED - {"stop_sequence"}
 """Those after which broken syntax is the model's slip, not the place where a stop sequence cut it off."""
 MOST_ADVISED = 20_000
 """Characters of a rejected text that is tried with more repair, only to tell the person that it would help."""
+LADDER = 2
+"""Raised whenever replies may be judged otherwise than before: stored ones are then judged anew, free."""
 JSON_REPAIR = "json_repair"
 DROPPED_PROPERTY = "dropped_property"
 """The answer held a top-level property that an open schema admits and that has no column."""

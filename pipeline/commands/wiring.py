@@ -23,7 +23,7 @@ from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape, shape
-from pipeline.check.answer import Judge
+from pipeline.check.answer import LADDER, Judge
 from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
@@ -157,7 +157,7 @@ def work(made: Loaded, url: str) -> Work:
         again=partial(again, asks=made.asks),
         shape=made.shape,
         judges=judges,
-        judged_by=" ".join([made.schema.digest, job.check.repair, *(one.digest for one in made.earlier if one is not None)]),
+        judged_by=_judged_by(made),
         price=price(made),
         worst_usd=worst_usd(made),
         budget_usd=job.run.budget_usd,
@@ -182,6 +182,11 @@ def work(made: Loaded, url: str) -> Work:
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
     )
+
+
+def _judged_by(made: Loaded) -> str:
+    schemas = [made.schema, *(one for one in made.earlier if one is not None)]
+    return " ".join([f"ladder {LADDER}", made.job.check.repair, *(schema.digest for schema in schemas)])
 
 
 def concurrency(made: Loaded) -> int:
