@@ -28,14 +28,21 @@ TODO = (
 
 
 @dataclass(slots=True)
+class _Held:
+    prompt: Prompt
+    failure: Failure
+    request: int
+    later: int = 0
+    """Successes of requests that left after this one. Refusals come fast: those that were out before it say nothing."""
+
+
+@dataclass(slots=True)
 class Streak:
     most: int | None
     """Rows in a row that may fail alike: `run.max_alike`; None: any number."""
     proven: bool
     """Whether an earlier request of this form was answered, so that a refusal is more likely the row's own."""
-    _held: deque[tuple[int, Prompt, Failure]] = field(default_factory=deque)
-    """With the successes that there had been by then."""
-    _successes: int = 0
+    _held: deque[_Held] = field(default_factory=deque)
     _ended: deque[str | None] = field(default_factory=deque)
     """How the last rows ended; None: with a reply."""
     _counts: Counter[str | None] = field(default_factory=Counter)
@@ -52,8 +59,9 @@ class Streak:
         """A row got its reply. Requests are numbered as they leave: one that was out already when the first of those that
         fail alike left says nothing of what came after it."""
         self._end(None)
-        self._successes += 1
         self.proven = True
+        for held in self._held:
+            held.later += held.request < request
         if request > self._first:
             self._alike = self._in_one_voice = 0
             self._words = None
@@ -67,7 +75,7 @@ class Streak:
             self._kind, self._first, self._alike = kind, request, 0
         self._alike += 1
         self._end(kind)
-        self._held.append((self._successes, prompt, failure))
+        self._held.append(_Held(prompt, failure, request))
         if self.most is None or verdict.ends is None:
             return None
         canaries = not self.proven and verdict.plain and self._in_one_voice >= CANARIES
@@ -84,8 +92,9 @@ class Streak:
         if self.most is None:
             return self.all()
         gone = []
-        while self._held and (self._successes - self._held[0][0] > FEW or len(self._held) > WINDOW):
-            gone.append(self._held.popleft()[1:])
+        while self._held and (self._held[0].later > FEW or len(self._held) > WINDOW):
+            held = self._held.popleft()
+            gone.append((held.prompt, held.failure))
         return gone
 
     @property
@@ -98,9 +107,9 @@ class Streak:
 
     def all(self) -> list[tuple[Prompt, Failure]]:
         """Everything held, which then is not held any more."""
-        held = [(prompt, failure) for _, prompt, failure in self._held]
+        gone = [(held.prompt, held.failure) for held in self._held]
         self._held.clear()
-        return held
+        return gone
 
     def _end(self, kind: str | None) -> None:
         self._ended.append(kind)

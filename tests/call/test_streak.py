@@ -73,6 +73,19 @@ def test_a_success_that_left_before_the_first_refusal_breaks_nothing() -> None:
     assert rows.fail() is not None
 
 
+def test_successes_that_left_before_a_refusal_do_not_give_it() -> None:
+    """Refusals come at once, and overtake many answers that are still on their way."""
+    rows = Rows()
+    rows.number = 100
+    rows.fail()
+    for request in range(1, 100):
+        rows.streak.answered(request)
+        rows.take()
+    assert rows.given == []
+    rows.succeed(FEW + 1)
+    assert rows.given == [101]
+
+
 def test_a_failure_is_given_when_enough_went_well_after_it() -> None:
     rows = Rows()
     rows.fail()
