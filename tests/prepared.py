@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.commands.wiring import endpoint, loaded, work
-from pipeline.job.execution import FRONTIER, Execution
+from pipeline.job.execution import Execution
 from pipeline.job.run import input_of
 from pipeline.job.work import Work
+from pipeline.write.glance import FRONTIER
 from pipeline.write.journal import Journal
 
 SCHEMA = {

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import Terminated
-from pipeline.job.execution import SETTLED, Execution
+from pipeline.job.execution import Execution
 from pipeline.records import Constant, Prompt, Text, Turn
+from pipeline.write.glance import SETTLED
 from pipeline.write.journal import Journal
 from tests import prepared
 from tests.api import Api, Asked, Canned, message, serving

@@ -201,3 +201,22 @@ def test_ceilings_of_the_config_are_kept(tmp_path: Path) -> None:
         ended = job.run()
     assert ended.code == 0
     assert ended.summary["seconds"] >= (60 - 1 - 0.5 * 20) / 20
+
+
+def test_a_run_that_stops_before_it_has_seen_every_row_counts_none_that_it_has_not(tmp_path: Path) -> None:
+    """The others may have to be asked anew: the prompt is another."""
+    asked_before: list[str] = []
+
+    def script(asked: Asked) -> Canned:
+        asked_before.append(asked.text)
+        return error(402, "billing_error") if len(asked_before) == 34 else message(answer(asked.text))
+
+    with serving(script) as api:
+        job = JobFolder(tmp_path / "job", [f"good {number}" for number in range(30)], api.url, call={"concurrency": 1})
+        assert job.run().code == 0
+        job.configure(prompt={"user": "Read: {{ text }}"})
+        stopped = job.run("--accept-change")
+        status = json.loads(job.do("status", "--json").out)
+    assert stopped.code == 77
+    assert (stopped.summary["ok"], stopped.summary["pending"]) == (3, 27)
+    assert sum(status["ended"].values()) <= 3

@@ -152,8 +152,8 @@ class Online:
 
         def let_go_if_idle() -> None:
             """Whoever gives the prompts may be waiting for the very rows that are held back."""
-            if not tasks and not self.halt.is_set():
-                for item in self._streak.all():
+            if not tasks:
+                for item in self._streak.taken_back() if self.halt.is_set() else self._streak.all():
                     done.put_nowait(item)
 
         upstream: Exception | None = None

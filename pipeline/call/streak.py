@@ -19,8 +19,13 @@ CANARIES = 3
 """So many rows are tried one at a time before the first success; if all are refused in the same words, it is not the rows."""
 WINDOW = 100
 SHARE = 0.9
+DENSE = 0.75
+"""Share of the requests from the first that failed alike to the last that must have failed so. Refusals come back at once and
+answers take their time: of a thousand requests that are out together, those of a few bad rows come first, one after the other,
+and are no row of failures."""
 FEW = 10
 """A failure that more successes than these came after can be one of too many no longer."""
+SERVICE = "service"
 TODO = (
     "mend the config, then run the same command again; if these rows really are at fault, "
     "--set run.max_alike=null lets each end for itself"
@@ -50,7 +55,8 @@ class Streak:
     """Rows in a row, up to the last one, that failed alike."""
     _kind: str | None = None
     _first: int = 0
-    """The request of the first of them."""
+    _last: int = 0
+    """Their requests, as they left: the first and the last of them."""
     _words: str | None = None
     _in_one_voice: int = 0
     """Of these, rows that were told the very same."""
@@ -70,17 +76,20 @@ class Streak:
         """A row ended without; it is held back. What the run ends with, if too many failed alike."""
         self._in_one_voice = self._in_one_voice + 1 if failure.error == self._words else 1
         self._words = failure.error
-        kind = "service" if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition
+        kind = SERVICE if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition
         if kind != self._kind or not self._alike:
-            self._kind, self._first, self._alike = kind, request, 0
+            self._kind, self._first, self._last, self._alike = kind, request, request, 0
         self._alike += 1
+        self._first, self._last = min(self._first, request), max(self._last, request)
         self._end(kind)
         self._held.append(_Held(prompt, failure, request))
         if self.most is None or verdict.ends is None:
             return None
         canaries = not self.proven and verdict.plain and self._in_one_voice >= CANARIES
         share = len(self._ended) == WINDOW and self._counts[kind] >= SHARE * WINDOW
-        if not (canaries or share or self._alike >= self.most):
+        # Of a row that found no service only the last of several requests is known.
+        dense = kind == SERVICE or self._alike >= DENSE * (self._last - self._first + 1)
+        if not (canaries or share or (self._alike >= self.most and dense)):
             return None
         rows = f"the first {self._alike}" if canaries else f"the last {self._alike}" if self._alike > 1 else "most"
         todo = TODO if issubclass(verdict.ends, ConfigInvalid) else None

@@ -41,20 +41,13 @@ from pipeline.measure.summary import Summary, Tally, within
 from pipeline.read.fingerprint import fingerprint
 from pipeline.read.rows import rows
 from pipeline.records import FILE_SHIFT, Origin, Outcome, Prompt, Reply, Row, Status
-from pipeline.write.glance import ROWS
+from pipeline.write.glance import FRONTIER, ROWS, SETTLED
 from pipeline.write.journal import Journal
 
 JUDGED = (Status.OK, Status.OK_REPAIRED, Status.INVALID_OUTPUT)
 """What a reply can be judged to be, one way or the other."""
-SETTLED = "settled"
-"""Journal note: the input and request under which all outcomes stand, so that one is done by its position alone. Otherwise each
-row's request key decides. It is noted while there is no outcome yet, is void from the beginning of a run under another state,
-and noted anew when such a run has seen every row."""
 JUDGE = "judge"
 """Journal note: the schema and check by which all outcomes were judged; void meanwhile, like SETTLED."""
-FRONTIER = "frontier"
-"""Journal note: a position; while SETTLED and JUDGE hold, every row before it is done and need not even be read. A resume of
-10^7 rows would else take a minute before it sends anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +78,14 @@ class Execution:
         self._online: Online | None = None
         self._pending: dict[int, None] = {}
         """Positions that were given to be asked about and have no final outcome, ascending."""
+        self._known: Known | None = None
         self._seen = 0
         """The position behind the last row that was looked at."""
         self._stale: dict[int, Status] = {}
         """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
 
     def run(self, retry: frozenset[Status]) -> Result:
-        known = self.begin()
+        self._known = known = self.begin()
         self._journal.note(ROWS, json.dumps(self._input.rows))
         self._tell(Planned(sum(self._input.rows)))
         state = self._state()
@@ -158,8 +152,10 @@ class Execution:
         return self._file(self._summary(exit_code, reason))
 
     def _standing(self) -> Counter[Status]:
-        """Status → rows of the journal, without outcomes of requests that are being made anew."""
-        counts = self._journal.counts(self._input.rows)
+        """Status → rows of the journal, without outcomes of requests that are being made anew, or may have to be: where input
+        or request is another, only those of rows that were looked at stand for certain."""
+        placed = self._known is None or self._known.placed
+        counts = self._journal.counts(self._input.rows, before=None if placed else self._seen)
         counts.subtract(self._stale.values())
         return counts
 

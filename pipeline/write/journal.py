@@ -154,7 +154,13 @@ class Journal:
             )
         }
         """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
+        self._doubtful: dict[bytes, int] = {}
+        """What of it is in doubt, by its request, with the most attempts: the row may stand elsewhere by now."""
+        for opened in self.opened.values():
+            if opened.out:
+                self._doubtful[opened.key] = max(opened.attempts, self._doubtful.get(opened.key, 0))
         self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
+        self._bought_before = self._last_reply
         self._index = Index(path.with_name("keys"), self._name(writer), self._keys)
         _hold_back(self._ballast, reserve_bytes)
         self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
@@ -187,14 +193,15 @@ class Journal:
                 return Recall(left.attempts, left.out)
             (_, body, request_id, latency_s, at) = self._read(REPLY, left.reply)[0]
             return Recall(left.attempts, False, body, request_id, latency_s, at)
-        if prompt.use == "new":
-            return None
         for reply in self._paid(key):
+            if prompt.use == "new" and reply <= self._bought_before:
+                break  # what a person wants tried again; but copies of a row are tried once
             (position, body, request_id, latency_s, at) = self._read(REPLY, reply)[0]
             own = position == prompt.position
             origin = Origin.BEFORE if own else Origin.ELSEWHERE
             return Recall(int(own), False, body, request_id, latency_s, at, origin)
-        return None
+        doubtful = self._doubtful.get(key)
+        return None if doubtful is None else Recall(doubtful, True)
 
     def _paid(self, key: bytes) -> Iterator[int]:
         """The replies to this very request, the latest first."""
@@ -254,10 +261,10 @@ class Journal:
     def has_outcomes(self) -> bool:
         return bool(self._read("SELECT 1 FROM outcome LIMIT 1"))
 
-    def counts(self, rows: Sequence[int]) -> Counter[Status]:
-        """Status → durable outcomes of an input whose files have so many rows."""
+    def counts(self, rows: Sequence[int], *, before: int | None = None) -> Counter[Status]:
+        """Status → durable outcomes of an input whose files have so many rows, up to the position `before` (None: all)."""
         with reading(self._path):
-            return counts(self._reader, rows)[0]
+            return counts(self._reader, rows, before)[0]
 
     def holds(self, key: bytes) -> bool:
         """Whether a reply to this request is stored."""

@@ -587,6 +587,27 @@ def test_rows_held_back_are_given_when_all_else_waits_for_them() -> None:
     assert virtual.run(drive()) == ["request_error", "good"]
 
 
+def test_what_was_held_is_given_back_when_the_run_halts_while_whoever_asks_waits_for_it() -> None:
+    async def drive() -> list[str]:
+        known, halt = asyncio.Event(), asyncio.Event()
+
+        async def only_one() -> AsyncGenerator[Prompt]:
+            yield prompt("bad", 0)
+            halt.set()
+            await known.wait()
+
+        line = Line(lambda text, _: error(400, "invalid_request_error"))
+        ports = line, Book(), SHAPE, Limits(4, 3, 900.0)
+        caller = Online(*ports, halt, lambda _: None, lambda: 0.0, lambda: 0.0, free(), proven=True)
+        got: list[str] = []
+        async for _, result in caller.replies(only_one()):
+            got.append(result.status if isinstance(result, Failure) else "reply")
+            known.set()
+        return got
+
+    assert virtual.run(drive()) == ["pending"]
+
+
 def test_rows_that_a_person_wants_tried_again_may_all_fail_again() -> None:
     async def drive() -> list[str]:
         async def again() -> AsyncGenerator[Prompt]:

@@ -73,6 +73,19 @@ def test_a_success_that_left_before_the_first_refusal_breaks_nothing() -> None:
     assert rows.fail() is not None
 
 
+def test_a_few_bad_rows_of_many_that_are_out_together_are_no_row_of_failures() -> None:
+    """Of 1,000 at once, 50 bad ones come back before any answer does; then a parameter is refused from one request on."""
+    streak = Streak(20, proven=True)
+    failure = Failure(Status.REQUEST_ERROR, "no", None, 1)
+    for request in range(20, 1001, 20):
+        assert streak.failed(prompt("x", request), failure, REFUSED, request) is None
+    for request in range(1, 1001):
+        streak.answered(request)
+        streak.released()
+    stopped = [streak.failed(prompt("x", request), failure, REFUSED, request) for request in range(1001, 1021)]
+    assert [error is not None for error in stopped] == [False] * 19 + [True]
+
+
 def test_successes_that_left_before_a_refusal_do_not_give_it() -> None:
     """Refusals come at once, and overtake many answers that are still on their way."""
     rows = Rows()

@@ -97,7 +97,8 @@ class State:
             if paid.key == key:
                 own = paid.position == ask[0]
                 return Recall(int(own), False, paid.body, "req", 0.5, 9.0, Origin.BEFORE if own else Origin.ELSEWHERE)
-        return None
+        doubtful = [other.attempts for other in opened.values() if other.out and other.key == key]
+        return Recall(max(doubtful), True) if doubtful else None
 
 
 def prompt(ask: Ask) -> Prompt:

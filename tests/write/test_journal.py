@@ -353,6 +353,34 @@ def test_a_full_disk_is_told_to_whoever_waits_and_loses_nothing_confirmed(tmp_pa
         assert journal.paid()[0] >= confirmed
 
 
+def test_a_request_in_doubt_is_known_wherever_its_row_stands_now(tmp_path: Path) -> None:
+    """A row was put on top of the input after the run was killed."""
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt(position=7))
+    with Journal(tmp_path / "j.db") as journal:
+        assert journal.recall(prompt(position=8), KEY) == Recall(1, True)
+        sent(journal, prompt(position=8))
+        replied(journal, prompt(position=8), b"paid for")
+        again = journal.recall(prompt(position=9), KEY)
+        assert again is not None
+        assert (again.in_doubt, again.body, again.origin) == (False, b"paid for", Origin.ELSEWHERE)
+
+
+def test_of_copies_that_are_to_be_tried_again_one_is_bought(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal:
+        sent(journal, prompt(position=1))
+        replied(journal, prompt(position=1), b"bought before")
+        journal.ended(replace(FULL, position=1), KEY)
+    with Journal(tmp_path / "j.db") as journal:
+        new = [replace(prompt(position=position), use="new") for position in (1, 2)]
+        assert journal.recall(new[0], KEY) is None
+        sent(journal, new[0])
+        replied(journal, new[0], b"bought now")
+        copy = journal.recall(new[1], KEY)
+        assert copy is not None
+        assert (copy.body, copy.origin) == (b"bought now", Origin.ELSEWHERE)
+
+
 def test_doubts_are_remembered_until_they_are_told(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.db") as journal:
         assert journal.doubts() == 0
