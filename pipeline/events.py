@@ -55,12 +55,13 @@ class Retrying:
     wait_s: float
     error: str
     billed: bool = False
-    """Whether the failed attempt may have been billed, so that the next one may be a double charge."""
+    """Whether the failed attempt may have been billed."""
 
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """A request of an earlier, interrupted run may have been paid and its reply is lost: the ask is sent again."""
+    """A request, of this run or of an earlier one that was interrupted, may have been paid and its reply is lost: the ask is
+    sent again just now."""
 
     key: str
 

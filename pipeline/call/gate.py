@@ -130,6 +130,8 @@ class Gate:
                 continue
             if not self.concurrency.room:
                 return
+            if self._endless_at is not None and self.concurrency.out:
+                return  # after a 429 that names no end one request finds out for all
             now = _now()
             wait_s = max(self._not_before - now, self.breaker.wait_s(now), self.limiter.wait_s(now, waiting.size))
             if wait_s > 0:

@@ -28,6 +28,8 @@ from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
 from pipeline.records import JSON, Failure, Origin, Prompt, Reply, Status
 
 OPEN_PER_PLACE = 2
+MOST_OPEN = 10_000
+"""Asks, with those that only wait for another ask of the same: 60 copies in a row must not keep all others waiting."""
 IDLE_S = 0.1
 """When nothing has been open for so long, no neighbour will show why a row failed."""
 HELD = (
@@ -91,6 +93,10 @@ class Online:
     _stop: PipelineError | None = field(default=None, init=False)
     _asking: dict[bytes, asyncio.Future[Reply | None]] = field(default_factory=dict, init=False)
     """Request key → the reply that an ask in progress will bring; None where it brings none."""
+    _copies: int = field(default=0, init=False)
+    """Asks that wait for another ask of the same."""
+    _room: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set whenever more asks may be open."""
     _answered: bool = field(default=False, init=False)
     """Whether a request of this run has brought a reply."""
 
@@ -132,11 +138,10 @@ class Online:
         done: asyncio.Queue[Ended | BaseException | None],
     ) -> None:
         """Pulls prompts while there is room, and puts None when the last one has its end."""
-        room = asyncio.Event()
 
         def ended(task: asyncio.Task[None]) -> None:
             tasks.discard(task)
-            room.set()
+            self._room.set()
 
         async def ask(prompt: Prompt) -> None:
             try:
@@ -160,9 +165,9 @@ class Online:
         try:
             canaries = 0
             async for prompt in prompts:
-                while len(tasks) >= OPEN_PER_PLACE * self._gate.limit:
-                    room.clear()
-                    await room.wait()
+                while len(tasks) - self._copies >= OPEN_PER_PLACE * self._gate.limit or len(tasks) >= MOST_OPEN:
+                    self._room.clear()
+                    await self._room.wait()
                 canary, sent = not self._answered and canaries < CANARIES, self.requests
                 task = asyncio.create_task(ask(prompt))
                 tasks.add(task)
@@ -201,7 +206,12 @@ class Online:
         """One ask to its end. Of identical asks that are open at the same time, one is made and the others wait for it."""
         key = self.shape.key(prompt)
         while (other := self._asking.get(key)) is not None:
-            reply = await asyncio.shield(other)
+            self._copies += 1
+            self._room.set()
+            try:
+                reply = await asyncio.shield(other)
+            finally:
+                self._copies -= 1
             if reply is not None:
                 return replace(reply, attempts=0, origin=Origin.ELSEWHERE), None, 0
         mine: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
@@ -225,11 +235,10 @@ class Online:
                 return replace(reply, origin=left.origin), None, 0
         if prompt.use == "paid":
             return Failure(Status.PENDING, "nothing that is paid for answers this", None, 0), None, 0
-        if left is not None and (left.in_doubt or left.body is not None):
-            # Lost, or filed and not readable as a reply: either way perhaps paid.
-            if self.limits.hold and prompt.use != "new":
-                return Failure(Status.IN_DOUBT, HELD, None, sent), None, 0
-            self.tell(InDoubt(prompt.key))
+        # Lost, or filed and not readable as a reply: either way perhaps paid.
+        doubtful = left is not None and (left.in_doubt or left.body is not None)
+        if doubtful and self.limits.hold and prompt.use != "new":
+            return Failure(Status.IN_DOUBT, HELD, None, sent), None, 0
         patience = Patience(self.limits.attempts, self.limits.longest_wait_s, self.random, repeats=not self.limits.hold)
 
         def before_wait(number: int, attempt: Attempt) -> None:
@@ -246,6 +255,8 @@ class Online:
                     place = await self._gate.enter(self, characters, again=attempt.retry_state.attempt_number > 1)
                     body = self.shape.body(prompt)
                     async with self._staked(body, place) as stake:
+                        if doubtful:
+                            self.tell(InDoubt(prompt.key))
                         self.in_flight += 1
                         self.requests += 1
                         request = self.requests
@@ -258,6 +269,7 @@ class Online:
                         self._answered = True
                         return result, None, request
                     verdict, request_id = result
+                    doubtful = verdict.billed
                     raise Attempt(verdict, patience.after(verdict, down=self._gate.breaker.open))
         except Halted:
             return Failure(Status.PENDING, "the run stopped before this row was answered", request_id, sent), None, request

@@ -34,6 +34,7 @@ MENDABLE = FINISHED - {"stop_sequence"}
 """Those after which broken syntax is the model's slip, not the place where a stop sequence cut it off."""
 MOST_ADVISED = 20_000
 """Characters of a rejected text that is tried with more repair, only to tell the person that it would help."""
+MORE_ROOM = "raise check.grow_max_tokens and --retry truncated (raising model.max_tokens would ask every row anew)"
 LADDER = 2
 """Raised whenever replies may be judged otherwise than before: stored ones are then judged anew, free."""
 JSON_REPAIR = "json_repair"
@@ -167,6 +168,6 @@ def _cut_off(reply: Reply) -> str:
     if not reply.text.strip() and 2 * usage.thinking_tokens > usage.output_tokens:
         return (
             f"cut off before the answer began: thinking took {usage.thinking_tokens} of the {usage.output_tokens} output "
-            "tokens; raise model.max_tokens, or lower model.effort, or set model.thinking: off where the model allows it"
+            f"tokens; {MORE_ROOM}; or lower model.effort, or set model.thinking: off where the model allows it"
         )
-    return f"cut off at {usage.output_tokens} output tokens; raise model.max_tokens"
+    return f"cut off at {usage.output_tokens} output tokens; {MORE_ROOM}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.call.caller import Counter
 from pipeline.call.models import facts
+from pipeline.commands.retyped import retyped
 from pipeline.commands.survey import Survey, size, survey
 from pipeline.commands.wiring import Loaded, concurrency, connection, endpoint, loaded
 from pipeline.errors import PipelineError
@@ -41,7 +42,7 @@ def plan(config: Path, overrides: list[str], sample: int, as_json: bool) -> str:
     made = loaded(config, overrides)
     with known(made.folder.journal) as journal:
         found = survey(made, journal, sample)
-    outlook = _outlook(made, found, f"pipeline run {config}")
+    outlook = _outlook(made, found, retyped("pipeline run", config, overrides))
     return json.dumps(asdict(outlook)) if as_json else outlook_text(outlook)
 
 
@@ -121,7 +122,8 @@ def _cache(made: Loaded, asking: Asking, forecast: Forecast, is_measured: bool) 
     if forecast.cached:
         return f"{tokens}, written to the cache once for {made.form.cache}, then read from it"
     if made.form.cache == "off":
-        return "not cached: model.cache is off" if is_measured else f"{tokens}, not cached: model.cache is off"
+        why = "model.cache is off" if made.job.model.cache == "off" else "it is too short for this model to cache"
+        return f"not cached: {why}" if is_measured else f"{tokens}, not cached: {why}"
     if is_measured:
         return "part of what goes in: no reply so far read or wrote a cache"
     minimum = asking.caches_from

@@ -16,6 +16,7 @@ from pathlib import Path
 from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.commands.metering import file_metrics
 from pipeline.commands.prices import unpriced
+from pipeline.commands.retyped import retyped
 from pipeline.commands.tracing import run_span
 from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, shown, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
@@ -73,9 +74,12 @@ def _execute(config: Path, options: Options, traced: Callable[[str, Summary], No
     if options.json:
         _answer(result.summary.json())
     elif not options.quiet and result.error is None:
-        show(_closing(made, config, result), console(sys.stdout))
+        show(_closing(made, config, options.overrides, result), console(sys.stdout))
     if result.error is not None:
         raise result.error
+    if result.summary.exit_code == 1 and options.quiet:
+        todo = "look at _status and _error of the table; --retry STATUS asks such rows again"
+        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 for the mail of cron
     if result.summary.exit_code > 1:
         todo = "run the same command again to go on: finished rows are kept"
         print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 the last line
@@ -158,7 +162,7 @@ def _listeners(stack: ExitStack, log: LogFile, options: Options) -> tuple[Callab
     return tell, progress.tick
 
 
-def _closing(made: Loaded, config: Path, result: Result) -> Closing:
+def _closing(made: Loaded, config: Path, overrides: Sequence[str], result: Result) -> Closing:
     summary = asdict(result.summary)
     notes = [note for note in (result.note,) if note is not None]
     if made.local:
@@ -188,18 +192,18 @@ def _closing(made: Loaded, config: Path, result: Result) -> Closing:
         ),
         path=made.job.output.path if result.summary.exit_code <= 1 else "not written: the run did not finish",
         notes=tuple(notes),
-        next_command=_next(made, config, result),
+        next_command=_next(made, config, overrides, result),
     )
 
 
-def _next(made: Loaded, config: Path, result: Result) -> str:
+def _next(made: Loaded, config: Path, overrides: Sequence[str], result: Result) -> str:
     """A command to try, under the name by which this program was called."""
     if result.summary.exit_code > 1:
-        return f"{_program()} run {config}"
+        return retyped(f"{_program()} run", config, overrides)
     claude = config.with_name(f"{config.stem}-claude{config.suffix}")
-    if made.local and claude.is_file():
+    if made.local and claude.is_file() and not overrides:
         return f"ANTHROPIC_API_KEY=… {_program()} run {claude}"
-    return f"{_program()} status {config}"
+    return retyped(f"{_program()} status", config, overrides)
 
 
 def _program() -> str:

@@ -30,7 +30,6 @@ from pipeline.events import (
     Notice,
     Planned,
     Publishing,
-    Retrying,
     RowEnded,
     Spending,
 )
@@ -64,12 +63,22 @@ class Execution:
     """One execution under the lock."""
 
     def __init__(
-        self, work: Work, journal: Journal, found: Input, started_at: float, tell: Listener, tick: Callable[[], None]
+        self,
+        work: Work,
+        journal: Journal,
+        found: Input,
+        started_at: float,
+        tell: Listener,
+        tick: Callable[[], None],
+        *,
+        same_request: bool = True,
     ) -> None:
+        """`same_request`: rows are asked about as the last run asked."""
         self._work = work
         self._journal = journal
         self._input = found
         self._started_at = started_at
+        self._same_request = same_request
         self._listener = tell
         self._tick = tick
         self._tally = Tally()
@@ -208,7 +217,7 @@ class Execution:
                 for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
                     self._tell(Notice(note))
             ports = transport, self._journal, work.shape, work.limits
-            proven = self._journal.bought
+            proven = self._same_request and self._journal.bought
             self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse, proven=proven)
             stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, self._priced, self._tell)
             await analyse(asked, stages, self._ended, halt)
@@ -324,7 +333,7 @@ class Execution:
         return json.dumps(state, sort_keys=True, default=dict)
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, InDoubt) or (isinstance(event, Retrying) and event.billed):
+        if isinstance(event, InDoubt):
             self._tally.doubt(1)
             self._journal.doubted()
         if isinstance(event, AskedAgain) and not event.reused:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pipeline.engine.local import Interrupted
 from pipeline.errors import PipelineError, Terminated
 from pipeline.events import Listener, Notice
-from pipeline.job.change import refuse_change, refuse_loss
+from pipeline.job.change import PARTS, refuse_change, refuse_loss
 from pipeline.job.execution import Execution
 from pipeline.job.work import Input, Result, Work
 from pipeline.read.fingerprint import fingerprint
@@ -65,8 +65,9 @@ def run(
             found = input_of(work, journal)
             if not accept_change:
                 refuse_change(work, journal, found.rows)
+            same = (work.folder.read_json(work.folder.job) or {}).get(PARTS) == dict(work.parts)
             work.folder.write_json(work.folder.job, work.described)
-            execution = Execution(work, journal, found, started_at, tell, tick)
+            execution = Execution(work, journal, found, started_at, tell, tick, same_request=same)
             try:
                 return execution.run(retry)
             except PipelineError as error:

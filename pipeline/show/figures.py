@@ -56,7 +56,6 @@ class Figures:
             case InDoubt():
                 self.in_doubt += 1
             case Retrying():
-                self.in_doubt += event.billed
                 self.trouble = event
             case Kept():
                 self.kept += event.rows

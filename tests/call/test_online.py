@@ -587,6 +587,22 @@ def test_rows_held_back_are_given_when_all_else_waits_for_them() -> None:
     assert virtual.run(drive()) == ["request_error", "good"]
 
 
+def test_copies_that_wait_for_one_another_do_not_keep_other_rows_waiting() -> None:
+    run = Run([f"t{number // 60}" for number in range(600)], lambda text, _: message(text), concurrency=8)
+    assert run.statuses() == ["reply"] * 600
+    assert run.line.peak >= 7, "60 copies of each, one after the other"
+
+
+def test_after_a_limit_without_an_end_one_request_finds_out_for_all() -> None:
+    run = Run(
+        [f"t{number:03}" for number in range(300)],
+        lambda text, _: error(429, "rate_limit_error") if text >= "t100" else message(text),
+        concurrency=32,
+    )
+    assert isinstance(run.error, AccountRefused)
+    assert len(run.line.texts) <= 100 + 32 + 1
+
+
 def test_what_was_held_is_given_back_when_the_run_halts_while_whoever_asks_waits_for_it() -> None:
     async def drive() -> list[str]:
         known, halt = asyncio.Event(), asyncio.Event()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.check.answer import Judge, Repair
+from pipeline.check.answer import MORE_ROOM, Judge, Repair
 from pipeline.records import JSON, Answer, Rejection, Status
 from pipeline.schema.load import load
 from tests.check.replies import REVIEW, answered, judge, judged, rejected, reply
@@ -48,13 +48,13 @@ def test_a_cut_reply_is_never_an_answer_wherever_it_was_cut(stop_reason: str, re
 def test_a_truncation_says_what_to_raise() -> None:
     verdict = judge().judge(reply("{", "max_tokens"))
     assert isinstance(verdict, Rejection)
-    assert verdict.error == "cut off at 7 output tokens; raise model.max_tokens"
+    assert verdict.error == f"cut off at 7 output tokens; {MORE_ROOM}"
 
 
 @pytest.mark.parametrize(
     ("text", "thinking", "said"),
     [
-        ("", 4, "cut off before the answer began: thinking took 4 of the 7 output tokens; raise model.max_tokens, or lower"),
+        ("", 4, "cut off before the answer began: thinking took 4 of the 7 output tokens; raise check.grow_max_tokens"),
         ("", 3, "cut off at 7 output tokens"),
         ("{", 6, "cut off at 7 output tokens"),
     ],

@@ -187,6 +187,4 @@ def read(journal: Path, table: str, statement: str) -> list[Any]:
 def told(log: Path) -> Counter[str]:
     """Row key → how often the log says that it may be paid again."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return Counter(
-        line["key"] for line in lines if line["event"] == "in_doubt" or (line["event"] == "retrying" and line["billed"])
-    )
+    return Counter(line["key"] for line in lines if line["event"] == "in_doubt")

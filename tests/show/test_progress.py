@@ -70,6 +70,7 @@ def some_rows() -> Iterator[Event]:
     yield AskedAgain("row-5", 2, "not this")
     yield InDoubt("row-6")
     yield Retrying("row-7", 1, 2.0, "timeout", billed=True)
+    yield InDoubt("row-7")
     yield InFlight(64, 64)
 
 
