@@ -121,6 +121,29 @@ def check(config: Config, sets: Sets = None) -> None:
     typer.echo(text(config, sets or []))
 
 
+@app.command(name="try")
+def try_(
+    config: Config,
+    row: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The row to try, as input.key names it; without a key its position. [the first]"),
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="Try this text, for a prompt that takes one column.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What came of it as one JSON object on stdout.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Ask about one row, watch the reply come, and see it judged and priced: for working on a prompt.
+
+    It is paid for once: the same row under the same prompt costs nothing the next time, here or in a run. Exit code 0 where
+    there is an answer, 1 where there is none.
+
+    Try: `pipeline try configs/reviews.yaml --text "Left earbud died after nine days."`
+    """
+    from pipeline.commands.trial import attempt
+
+    raise Exit(attempt(config, sets or [], named=row, text=text, as_json=as_json))
+
+
 @app.command()
 def plan(
     config: Config,
