@@ -56,6 +56,30 @@ def _root(
 
 
 @app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="What the job is called.", metavar="NAME")],
+    data: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="Your table: .csv, .tsv, .jsonl or .parquet. [a small sample]")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="What is asked: sentiment, classification, extraction or scoring.")
+    ] = "sentiment",
+) -> None:
+    """Begin a new job that runs as it stands, without a key: a config that explains itself, a schema, and a sample.
+
+    Asks nothing and overwrites nothing. From your own table it picks the column that names the rows and the one that holds
+    the text, and says which.
+
+    Try: `pipeline init tickets --from tickets.csv --kind classification`
+    """
+    from pipeline.commands.init import init as begin
+    from pipeline.commands.kinds import KINDS
+
+    _one_of("--kind", kind, tuple(KINDS))
+    typer.echo(begin(name, data=data, kind=kind))
+
+
+@app.command()
 def run(
     config: Config,
     input_paths: Annotated[
