@@ -191,7 +191,9 @@ def test_an_arrow_table_comes_back_as_one(tmp_path: Path, api: Api) -> None:
 
 def test_called_again_it_pays_for_what_is_new(tmp_path: Path, api: Api) -> None:
     analysed(pd.DataFrame({"text": TEXTS}), tmp_path / "a", api.url)
+    written = (tmp_path / "a" / "input.parquet").stat().st_mtime_ns
     again = analysed(pd.DataFrame({"text": TEXTS}), tmp_path / "a", api.url)
+    assert (tmp_path / "a" / "input.parquet").stat().st_mtime_ns == written, "rows are done by their position alone"
     assert (len(api.asked), again["length"].tolist()) == (3, lengths(TEXTS))
     grown = analysed(pa.table({"text": ["new good", *reversed(TEXTS)]}), tmp_path / "a", api.url)
     assert len(api.asked) == 4

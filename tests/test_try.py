@@ -14,6 +14,7 @@ import pytest
 from pipeline.call.client import _hushed
 from pipeline.job.trial import NOWHERE
 from pipeline.records import FILE_SHIFT
+from pipeline.write.journal import Journal
 from pipeline.write.lock import locked
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.call.streams import events, streamed
@@ -101,6 +102,8 @@ def test_other_prompts_can_be_tried_on_a_job_that_is_done(job: JobFolder, api: A
     assert told(job, *other)["requests"] == 1
     assert told(job, *other)["requests"] == 0
     assert told(job)["requests"] == 0
+    with Journal(job.path / "runs" / "job" / "journal.db") as journal:
+        assert not journal.opened, "nothing is left for a run to look at"
     ran = job.run()
     assert (ran.code, ran.summary["requests"], len(api.asked)) == (0, 0, 4)
     assert job.table().equals(table)
@@ -164,6 +167,19 @@ def test_the_budget_holds_for_what_is_tried(job: JobFolder, api: Api) -> None:
         bought += 1
     assert "is used up" in ended.err
     assert bought == len(api.asked) > 0, "what earlier ones have cost counts"
+
+
+def test_what_an_interrupted_run_left_in_doubt_stays_so(tmp_path: Path) -> None:
+    """The reply is lost after it may have been paid: whoever asks next says so."""
+    with serving(lambda _: Canned(cut=0)) as api:
+        job = JobFolder(tmp_path / "job", TEXTS[:1], api.url, run={"in_doubt": "hold"})
+        assert told(job)["status"] == "in_doubt"
+        again = told(job)
+        assert (again["status"], again["requests"]) == ("in_doubt", 0)
+        assert "may have been paid" in again["error"]
+        api.script = either
+        ran = job.run()
+        assert (ran.summary["in_doubt"], ran.summary["requests"]) == (1, 0)
 
 
 def test_no_row_of_that_name_is_usage(job: JobFolder, api: Api) -> None:
