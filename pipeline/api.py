@@ -8,6 +8,7 @@ then sent on to it, so that replies in flight are awaited and kept, as ctrl-C do
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import re
@@ -102,11 +103,17 @@ def run(
 
 
 def _ran(config: Path, options: Options) -> Ran:
+    if options.wait and _loop_is_running():
+        raise UsageError(
+            "wait=True where an event loop is running could not be interrupted",
+            todo="catch ComeBackLater, and call again later",
+        )
+
     def work() -> tuple[Loaded, Result]:
-        with _ONE_AT_A_TIME:
+        with _ONE_AT_A_TIME, _own_collecting():
             return carried_out(config, options)
 
-    made, result = _beside_a_loop(work)
+    made, result = _beside_a_loop(work) if _loop_is_running() else work()
     if result.error is not None:
         raise result.error
     match result.summary.exit_code:
@@ -143,7 +150,8 @@ def analyse_frame(
     for what is new. Raises what `run` raises; TypeError where the frame is neither kind.
     """
     frames.names(frame)
-    options = Options([*_said(overrides)], None, _statuses(retry), accept_change, wait, quiet=not progress)
+    waits = wait and not _loop_is_running()  # for the folder in any case
+    options = Options([*_said(overrides)], None, _statuses(retry), accept_change, waits, quiet=not progress)
     home = Path(folder).absolute()
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -232,12 +240,28 @@ def _statuses(word: str | None) -> frozenset[Status]:
     return frozenset(bad.values() if word == "all-bad" else [bad[word]])
 
 
-def _beside_a_loop(work: Callable[[], T]) -> T:
-    """What the work gives or raises. It starts an event loop: where one is running in this thread, it gets another thread."""
+def _loop_is_running() -> bool:
+    """In this thread, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return work()
+        return False
+    return True
+
+
+@contextmanager
+def _own_collecting() -> Iterator[None]:
+    """A run collects garbage less often, and sets aside what was there when it began; but the process goes on after it."""
+    thresholds = gc.get_threshold()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def _beside_a_loop(work: Callable[[], T]) -> T:
+    """What the work gives or raises. It starts an event loop, so that where one is running it needs another thread."""
     relay, done, context = Relay(), Future[T](), copy_context()
     context.run(RELAY.set, relay)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -150,6 +151,26 @@ def test_an_interrupt_of_a_script_does_the_same(job: JobFolder, api: Api) -> Non
         run("job.yaml", progress=False)
     api.script = right
     assert run("job.yaml", progress=False).summary.requests == 2
+
+
+def test_waiting_that_nothing_could_end_is_refused(job: JobFolder, api: Api) -> None:
+    async def waiting() -> Ran:
+        return run("job.yaml", wait=True)
+
+    with pytest.raises(UsageError, match="could not be interrupted"):
+        asyncio.run(waiting())
+    assert not api.asked
+    assert run("job.yaml", wait=True, progress=False).summary.ok == 3
+
+
+def test_the_process_collects_its_garbage_as_before(job: JobFolder) -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(701, 11, 9)
+    try:
+        run("job.yaml", progress=False)
+        assert (gc.get_threshold(), gc.get_freeze_count()) == ((701, 11, 9), 0)
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_it_runs_in_a_thread_of_the_caller(job: JobFolder) -> None:

@@ -80,15 +80,10 @@ def run(work: Work, *, drain_s: float, tell: Listener, tick: Callable[[], None])
     `tick` is called about once a second meanwhile.
     """
     # Few objects of a run die in circles: collecting less often saves a sixth of the CPU (measured 2026-11).
-    thresholds = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    try:
-        with _listening() as signals:
-            asyncio.run(_run(work, drain_s, tell, tick, signals))
-    finally:  # the process may be a notebook's, and go on
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
+    with _listening() as signals:
+        asyncio.run(_run(work, drain_s, tell, tick, signals))
     return Interrupted(signals.received[0]) if signals.received else None
 
 
