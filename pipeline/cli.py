@@ -56,6 +56,30 @@ def _root(
 
 
 @app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="What the job is called.", metavar="NAME")],
+    data: Annotated[
+        str | None, typer.Option("--from", metavar="FILE", help="Your table: .csv, .tsv, .jsonl or .parquet. [a small sample]")
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="What is asked: sentiment, classification, extraction or scoring.")
+    ] = "sentiment",
+) -> None:
+    """Begin a new job that runs as it stands, without a key: a config that explains itself, a schema, and a sample.
+
+    Asks nothing and overwrites nothing. From your own table it picks the column that names the rows and the one that holds
+    the text, and says which.
+
+    Try: `pipeline init tickets --from tickets.csv --kind classification`
+    """
+    from pipeline.commands.init import init as begin
+    from pipeline.commands.kinds import KINDS
+
+    _one_of("--kind", kind, tuple(KINDS))
+    typer.echo(begin(name, data=data, kind=kind))
+
+
+@app.command()
 def run(
     config: Config,
     input_paths: Annotated[
@@ -119,6 +143,29 @@ def check(config: Config, sets: Sets = None) -> None:
     from pipeline.commands.check import check as text
 
     typer.echo(text(config, sets or []))
+
+
+@app.command(name="try")
+def try_(
+    config: Config,
+    row: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The row to try, as input.key names it; without a key its position. [the first]"),
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="TEXT", help="Try this text, for a prompt that takes one column.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="What came of it as one JSON object on stdout.")] = False,
+    sets: Sets = None,
+) -> None:
+    """Ask about one row, watch the reply come, and see it judged and priced: for working on a prompt.
+
+    It is paid for once: the same row under the same prompt costs nothing the next time, here or in a run. Exit code 0 where
+    there is an answer, 1 where there is none.
+
+    Try: `pipeline try configs/reviews.yaml --text "Left earbud died after nine days."`
+    """
+    from pipeline.commands.trial import attempt
+
+    raise Exit(attempt(config, sets or [], named=row, text=text, as_json=as_json))
 
 
 @app.command()

@@ -66,7 +66,7 @@ class Client:
     `api_key` None leaves the credentials to the SDK (environment, profiles). Raises AccountRefused when there are none.
     `timeout_s` bounds a whole request; of a stream, each silence in it. `proxied`: whether the proxies of the environment
     are used; for a server on this machine they would only carry documents away. A reply of more than `streamed_above` tokens
-    is streamed.
+    is streamed. `hear` is told the text of streamed replies as it comes, for a person who watches one row.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class Client:
         proxied: bool,
         streamed_above: int = int(LONGEST_WHOLE_S * TOKENS_A_SECOND),
         api_version: str = API_VERSION,
+        hear: Callable[[str], None] | None = None,
     ) -> None:
         # aiohttp takes None for its own default of 100: limits are always explicit.
         limits = httpx2.Limits(
@@ -106,7 +107,9 @@ class Client:
         keys = [secret for secret in (self._sdk.api_key, self._sdk.auth_token) if secret]
         if any(not secret.isprintable() or " " in secret for secret in keys):
             raise AccountRefused("the API key holds a space, a line end or another character that no key has")
-        self._redacted = _redactor(filter(_is_secret, [*keys, *_secret_headers(self._sdk.default_headers)]))
+        secrets = [*filter(_is_secret, [*keys, *_secret_headers(self._sdk.default_headers)])]
+        self._redacted = _redactor(secrets)
+        self._hear = None if hear is None else _hushed(hear, secrets)
         self._timeout_s = timeout_s
         self._streamed_above = streamed_above
 
@@ -174,7 +177,7 @@ class Client:
         """The body, or the message that a stream brings. A server that does not stream answers whole, and is read so."""
         if not raw.headers.get("content-type", "").startswith("text/event-stream"):
             return await raw.read()
-        gathering = Gathering()
+        gathering = Gathering(self._hear)
         try:
             failed = await self._gathered(raw, gathering)
             if failed is not None:
@@ -248,6 +251,26 @@ def _redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
         return content
 
     return redacted
+
+
+def _hushed(hear: Callable[[str], None], secrets: Iterable[str]) -> Callable[[str], None]:
+    """Hears text without the secrets, which a gateway may echo in pieces: what could go on to one is kept until it does not.
+    What is kept when a stream ends is heard with the next piece, or never: the whole reply is told elsewhere."""
+    hidden = [*secrets]
+    kept = ""
+
+    def heard(piece: str) -> None:
+        nonlocal kept
+        kept += piece
+        for secret in hidden:
+            kept = kept.replace(secret, "[redacted]")
+        begun = (size for secret in hidden for size in range(1, len(secret)) if kept.endswith(secret[:size]))
+        told = len(kept) - max(begun, default=0)
+        piece, kept = kept[:told], kept[told:]
+        if piece:
+            hear(piece)
+
+    return heard
 
 
 def _secret_headers(headers: Mapping[str, object]) -> list[str]:

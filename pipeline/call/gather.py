@@ -9,12 +9,16 @@ against 2.6 for 328 events, SDK 2.12, measured 2026-11).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.records import JSON
 
 _TEXTS = {"text_delta": "text", "thinking_delta": "thinking", "signature_delta": "signature"}
 """Type of a delta → the field of its block that it goes on with."""
+
+_WATCHED = ("text", "input")
+"""Fields that make an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Failed:
 class Gathering:
     """One stream under way."""
 
+    hear: Callable[[str], None] | None = None
+    """Told each piece of text, or of a tool's input, as it comes: for a person who watches."""
     whole: bool = False
     """Whether the message has ended; a stream that ends before has been cut."""
     _message: dict[str, JSON] | None = None
@@ -80,12 +86,17 @@ class Gathering:
             raise ValueError("a block goes on that never began")
         kind = delta.get("type")
         if kind == "input_json_delta":
-            self._parts.setdefault((index, "input"), []).append(_text(delta.get("partial_json")))
+            self._took(index, "input", _text(delta.get("partial_json")))
         elif kind == "citations_delta":
             cited = block.get("citations")
             block["citations"] = [*(cited if isinstance(cited, list) else []), delta.get("citation")]
         elif isinstance(kind, str) and (name := _TEXTS.get(kind)) is not None:
-            self._parts.setdefault((index, name), []).append(_text(delta.get(name)))
+            self._took(index, name, _text(delta.get(name)))
+
+    def _took(self, index: int, name: str, piece: str) -> None:
+        self._parts.setdefault((index, name), []).append(piece)
+        if self.hear is not None and name in _WATCHED:
+            self.hear(piece)
 
     def _input(self, text: str) -> JSON:
         """A tool's input. One that max_tokens cut off stays the text it is: nobody may take it for a whole one."""

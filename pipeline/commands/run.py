@@ -51,11 +51,29 @@ class Options:
 
 def execute(config: Path, options: Options) -> int:
     """Runs the job and says what came of it; its exit code. Raises PipelineError where the run cannot finish."""
+    made, result = carried_out(config, options)
+    if options.json:
+        _answer(result.summary.json())
+    elif not options.quiet and result.error is None:
+        show(_closing(made, config, options.overrides, result), console(sys.stdout))
+    if result.error is not None:
+        raise result.error
+    if result.summary.exit_code == 1 and options.quiet:
+        todo = "look at _status and _error of the table; --retry STATUS asks such rows again"
+        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 for the mail of cron
+    if result.summary.exit_code > 1:
+        todo = "run the same command again to go on: finished rows are kept"
+        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 the last line
+    return result.summary.exit_code
+
+
+def carried_out(config: Path, options: Options) -> tuple[Loaded, Result]:
+    """The run, with its progress, log, metrics and span. Raises PipelineError where it cannot begin."""
     with run_span() as traced:
-        return _execute(config, options, traced)
+        return _carried_out(config, options, traced)
 
 
-def _execute(config: Path, options: Options, traced: Callable[[str, Summary], None]) -> int:
+def _carried_out(config: Path, options: Options, traced: Callable[[str, Summary], None]) -> tuple[Loaded, Result]:
     started_at = time.time()
     try:
         made = loaded(config, options.overrides, options.limit)
@@ -71,19 +89,7 @@ def _execute(config: Path, options: Options, traced: Callable[[str, Summary], No
         raise
     _meter(config, options, result.summary, began=True)
     traced(made.job.name, result.summary)
-    if options.json:
-        _answer(result.summary.json())
-    elif not options.quiet and result.error is None:
-        show(_closing(made, config, options.overrides, result), console(sys.stdout))
-    if result.error is not None:
-        raise result.error
-    if result.summary.exit_code == 1 and options.quiet:
-        todo = "look at _status and _error of the table; --retry STATUS asks such rows again"
-        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 for the mail of cron
-    if result.summary.exit_code > 1:
-        todo = "run the same command again to go on: finished rows are kept"
-        print(f"pipeline: {result.summary.reason}\nwhat to do: {todo}", file=sys.stderr)  # noqa: T201 the last line
-    return result.summary.exit_code
+    return made, result
 
 
 def _ended_by(error: BaseException) -> tuple[int, str]:

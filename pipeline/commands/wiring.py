@@ -142,8 +142,8 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     )
 
 
-def work(made: Loaded, url: str) -> Work:
-    """What a run takes; `url` is its `endpoint`."""
+def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> Work:
+    """What a run takes; `url` is its `endpoint`. With `hear`, replies are streamed, and it is told their text as it comes."""
     job = made.job
     at_once = concurrency(made)
     judges = [prose if one is None else Judge(one, job.check.repair).judge for one in (*made.earlier, made.schema)]
@@ -167,7 +167,7 @@ def work(made: Loaded, url: str) -> Work:
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        connect=partial(connection, job, url, at_once, os.environ, made.form),
+        connect=partial(connection, job, url, at_once, os.environ, made.form, hear),
         limits=Limits(
             at_once,
             job.call.attempts,
@@ -276,7 +276,12 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def connection(
-    job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form
+    job: Job,
+    url: str,
+    connections: int,
+    environment: Mapping[str, str],
+    chosen: Form,
+    hear: Callable[[str], None] | None = None,
 ) -> Iterator[Callable[[], Client]]:
     """Starts the embedded server where it is asked for; gives what makes the client inside the event loop.
 
@@ -295,8 +300,9 @@ def connection(
                 timeout_s=job.call.timeout_s,
                 connections=connections,
                 proxied=not here,
-                streamed_above=chosen.streamed_above,
+                streamed_above=chosen.streamed_above if hear is None else 0,
                 api_version=chosen.api_version,
+                hear=hear,
             )
 
         yield client

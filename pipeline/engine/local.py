@@ -14,8 +14,10 @@ import asyncio
 import gc
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -36,6 +38,38 @@ class Interrupted:
         """128 + 2 for SIGINT, 128 + 15 for the others: SIGHUP is treated as SIGTERM."""
         return 128 + (signal.SIGINT if self.signal is signal.SIGINT else signal.SIGTERM)
 
+
+@dataclass(slots=True)
+class Relay:
+    """Brings signals to work outside of the main thread, which alone gets them: whoever waits there for it sends them on."""
+
+    received: list[signal.Signals] = field(default_factory=list)
+    _waker: socket.socket | None = None
+
+    def send(self, number: int) -> None:
+        """From any thread, and from a signal handler."""
+        self.received.append(signal.Signals(number))
+        self._wake()
+
+    @contextmanager
+    def waking(self, waker: socket.socket) -> Iterator[None]:
+        """What has come before counts, too."""
+        self._waker = waker
+        try:
+            if self.received:
+                self._wake()
+            yield
+        finally:
+            self._waker = None
+
+    def _wake(self) -> None:
+        if (waker := self._waker) is not None:
+            with suppress(OSError):  # it is woken already, or just gone
+                waker.send(b"\0")
+
+
+RELAY: ContextVar[Relay | None] = ContextVar("relay", default=None)
+"""Where work that is not in the main thread hears of signals; None: nowhere."""
 
 Work = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -106,12 +140,21 @@ class _Signals:
 
 @contextmanager
 def _listening() -> Iterator[_Signals]:
-    """Takes the signals of this process, save those that were ignored when it began, by nohup for example."""
+    """Takes the signals of this process, save those that were ignored when it began, by nohup for example. Outside of the main
+    thread, what a Relay brings."""
     waker, woken = socket.socketpair()
     with waker, woken:
         waker.setblocking(False)
         woken.setblocking(False)
+        relay = RELAY.get()
+        if relay is not None:
+            with relay.waking(waker):
+                yield _Signals(woken, relay.received)
+            return
         signals = _Signals(woken)
+        if threading.current_thread() is not threading.main_thread():
+            yield signals
+            return
 
         def receive(number: int, frame: FrameType | None) -> None:
             signals.received.append(signal.Signals(number))

@@ -44,8 +44,14 @@ def refuse_loss(work: Work) -> None:
             "a run asks about every row again and pays for it",
             todo=ACCEPT,
         )
+    refuse_gone(work)
+
+
+def refuse_gone(work: Work) -> None:
+    """Of a job that was not purged: raises ConfigInvalid where its journal is gone."""
+    last = work.folder.read_json(work.folder.job) or {}
     journal = work.folder.journal
-    if PARTS in last and not (journal.exists() and journal.stat().st_size):
+    if PURGED_AT not in last and PARTS in last and not (journal.exists() and journal.stat().st_size):
         raise ConfigInvalid(
             f"the journal {journal} is gone, and with it all that was paid for: a run would pay for it again",
             todo=f"bring it back, with what lies beside it, or {ACCEPT}",

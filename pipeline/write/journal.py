@@ -109,6 +109,7 @@ WHOSE = "SELECT key FROM paid WHERE reply = ?"
 REPLY = "SELECT position, body, request_id, latency_s, at FROM reply WHERE id = ?"
 DOUBTED = "INSERT INTO meta VALUES ('doubts', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
 CLOSED = "DELETE FROM open WHERE position = :position"
+DROPPED = "DELETE FROM open WHERE position = :position AND out = 0"
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -245,6 +246,11 @@ class Journal:
         where = {"position": outcome.position}
         closed = () if outcome.status is Status.IN_DOUBT else ((LOST, where), (CLOSED, where))
         self._put(_Write(((ENDED, record), *closed)))
+
+    def dropped(self, position: int) -> None:
+        """Nobody asks about this row any more, and it gets no outcome now. Its replies stay, and answer whoever asks the same;
+        a request that may be out stays open."""
+        self._put(_Write(((DROPPED, {"position": position}),)))
 
     def ended_in(self, first: int, after: int) -> dict[int, tuple[bytes | None, Status]]:
         """Position → request key and status of the rows in [first, after) that have an outcome."""

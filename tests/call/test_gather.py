@@ -119,3 +119,17 @@ NONSENSE = [
 def test_an_event_that_makes_no_sense_is_told(data: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Gathering().add(data)
+
+
+def test_whoever_watches_hears_the_answer_and_nothing_else() -> None:
+    content = [
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "text", "text": "so: "},
+        {"type": "tool_use", "id": "t", "name": "answer", "input": {"a": 1}},
+    ]
+    heard: list[str] = []
+    gathering = Gathering(heard.append)
+    for event in events({**json.loads(message("").body), "content": content}, (2,)):
+        gathering.add(json.dumps(event))
+    assert "".join(heard) == 'so: {"a": 1}'
+    assert len(heard) == 4, "as it comes"

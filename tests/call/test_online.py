@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
-from pipeline.call.caller import Broken, Budget
+from pipeline.call.caller import Broken, Budget, Response
 from pipeline.call.classify import broken
 from pipeline.call.online import Limits, Online, gate
 from pipeline.errors import (
@@ -588,9 +589,27 @@ def test_rows_held_back_are_given_when_all_else_waits_for_them() -> None:
 
 
 def test_copies_that_wait_for_one_another_do_not_keep_other_rows_waiting() -> None:
-    run = Run([f"t{number // 60}" for number in range(600)], lambda text, _: message(text), concurrency=8)
-    assert run.statuses() == ["reply"] * 600
-    assert run.line.peak >= 7, "60 copies of each, one after the other"
+    class Slow(Line):
+        out_now = most = 0
+
+        async def send(self, body: Mapping[str, Any]) -> Response | Broken:
+            self.out_now += 1
+            self.most = max(self.most, self.out_now)
+            await asyncio.sleep(0.3)
+            self.out_now -= 1
+            return await super().send(body)
+
+    async def drive() -> int:
+        line = Slow(lambda text, _: message(text))
+        ports = line, Book(), SHAPE, Limits(8, 3, 900.0)
+        caller = Online(*ports, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free())
+        texts = [f"t{number // 60}" for number in range(600)]
+        results = [result async for _, result in caller.replies(prompts(texts))]
+        assert all(isinstance(result, Reply) for result in results)
+        assert len(line.texts) == 10
+        return line.most
+
+    assert virtual.run(drive()) >= 7, "60 copies of each, one after the other"
 
 
 def test_after_a_limit_without_an_end_one_request_finds_out_for_all() -> None:
