@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -119,7 +120,9 @@ def _life(folder: RunFolder, holder: str | None, last: dict[str, JSON]) -> str:
         return "It is running now: these are its figures so far."
     if folder.abandoned() or not last:
         return "The last run was killed before it could say how it ended."
-    return f"The last run ended at {last.get('ended_at')}: {last.get('reason')}."
+    ended = last.get("ended_at")
+    at = moment(datetime.fromisoformat(ended).timestamp()) if isinstance(ended, str) else "a time that is not known"
+    return f"The last run ended at {at}: {last.get('reason')}."
 
 
 def _warnings(made: Loaded, kept: Archive, folder: RunFolder, holder: str | None, digests: dict[str, JSON]) -> Iterator[str]:

@@ -182,7 +182,10 @@ def _by_group(one: Distribution, by: str) -> Table:
     note = f"{count(left)} smaller groups are not shown." if left > 0 else ""
     names = ["(other values)" if group.name is None else group.name or "(empty)" for group in groups]
     if one.labels is not None:
-        labels = sorted(one.labels, key=lambda name: -(one.labels or {})[name])[:PER_GROUP]
+        frequent = sorted(one.labels, key=lambda name: -(one.labels or {})[name])[:PER_GROUP]
+        labels = [name for name in one.labels if name in frequent]
+        if one.kind == "number":
+            labels.sort(key=float)
         rows = [
             [
                 name,

@@ -52,7 +52,7 @@ class Numbers:
         try:
             value = float(number)
         except OverflowError:  # an integer beyond every float
-            value = math.copysign(math.inf, number)
+            return
         if not math.isfinite(value):
             return
         self.kept.offer(value)

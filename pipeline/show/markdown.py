@@ -48,8 +48,8 @@ def _block(block: Block) -> Iterator[str]:
             ]
             yield from _table((block.title, "", "share", ""), rows)
         case Histogram():
-            marks = ", ".join(f"{name} {figure(value)}" for name, value in block.marks)
-            unit = f" {block.unit}" if block.unit else ""
+            marks = ", ".join(f"{_text(name)} {figure(value)}" for name, value in block.marks)
+            unit = f" {_text(block.unit)}" if block.unit else ""
             yield f"**{_text(block.title)}**: {marks}{unit}" if marks else f"**{_text(block.title)}**"
         case Course():
             known = [value for value in block.values if value is not None]

@@ -111,8 +111,8 @@ def _histogram(block: Histogram) -> _Drawn:
             block.counts, told, label, marks=[chart.share(value + single / 2, edges[0], edges[-1]) for _, value in block.marks]
         ),
         f"{count(most)} in the highest bar",
-        f"{chart.figure(edges[0])}{unit}",
-        f"{chart.figure((edges[0] + top) / 2)}{unit}" if top > edges[0] else "",
+        chart.figure(edges[0]),
+        chart.figure((edges[0] + top) / 2) if top > edges[0] else "",
         right,
         [(name, f"{chart.figure(value)}{unit}") for name, value in block.marks],
         Table("", (block.unit or "value", "number", "share"), rows, frozenset({1, 2})),
