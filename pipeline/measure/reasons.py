@@ -15,7 +15,7 @@ FIRST = 20
 """Rows of each reason that are kept by name."""
 REASON_CHARACTERS = 160
 NOTICES = 40
-_VARYING = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|[0-9a-f]{12,}|\d[\d,.]*")
+_VARYING = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|[0-9a-f]{12,}|(?<!HTTP )(?<!\d)\d[\d,.]*")
 
 
 @dataclass(frozen=True, slots=True)

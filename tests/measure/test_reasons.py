@@ -8,6 +8,7 @@ from pipeline.records import Status
 
 def test_what_differs_by_row_is_left_out_of_a_reason() -> None:
     assert common('/score: 17.5 is no "label"\nmore') == "/score: … is no …"
+    assert common("HTTP 529 overloaded, request 12") == "HTTP 529 overloaded, request …"
     assert len(common("x" * 1000)) == 160
 
 
