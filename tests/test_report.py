@@ -89,6 +89,21 @@ def test_rows_to_look_at_have_input_answer_and_raw_text(job: JobFolder) -> None:
     assert (empty["status"], empty["raw"]) == ("input_error", None)
 
 
+def test_only_rows_that_were_asked_about_count_as_requests(job: JobFolder) -> None:
+    job.do("report")
+    took = written(job).partition("<h3>Requests a row took</h3>")[2].partition("</table>")[0]
+    assert re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', took) == ["1"]
+    assert re.findall(r'<td class="number">(.*?)</td>', took) == ["9"]
+
+
+def test_a_damaged_journal_is_told_and_left_alone(job: JobFolder) -> None:
+    journal = job.path / "runs" / "job" / "journal.db"
+    journal.write_bytes(b"no database at all" * 100)
+    ended = job.do("report")
+    assert (ended.code, "do not delete it" in ended.err) == (74, True)
+    assert journal.read_bytes() == b"no database at all" * 100
+
+
 def test_it_asks_nothing_and_changes_nothing_of_the_run(job: JobFolder, api: Api) -> None:
     folder = job.path / "runs" / "job"
     paid, before = len(api.asked), {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}

@@ -74,8 +74,11 @@ def archive(path: Path) -> Iterator[Archive | None]:
     if not path.exists() or not path.stat().st_size:
         yield None
         return
-    with reading(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10)) as connection:
+    with reading(path):
+        opened = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=10, isolation_level=None)
+    # Not within `reading`: what fails in the caller's hands is no damage of the journal.
+    with closing(opened) as connection:
         # One snapshot for all that is read: a live run goes on writing meanwhile, and figures must agree with each other.
-        connection.isolation_level = None
-        connection.execute("BEGIN")
+        with reading(path):
+            connection.execute("BEGIN")
         yield Archive(path, connection)

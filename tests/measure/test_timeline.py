@@ -16,6 +16,7 @@ def test_bins_grow_with_time_and_no_reply_is_lost() -> None:
     assert sum(line.replies) == 100_000
     assert {mean for mean in line.latency_s if mean is not None} == {2.0}
     assert line.width_s * len(line.replies) >= 100_000
+    assert set(line.replies[:-1]) == {line.width_s}
 
 
 def test_only_the_last_sitting_is_drawn() -> None:
