@@ -31,6 +31,8 @@ FAILED = 300
 CELL = 2_000
 TEXT = 4_000
 """Characters of an input value; of an answer, an error, a raw text."""
+ERROR = 300
+"""Characters of an error in the list of reasons: 60 reasons of 20 rows must not fill the file."""
 COLUMNS = 40
 """Input columns that a row of the report shows."""
 
@@ -154,7 +156,7 @@ class _Rows:
         elif outcome.status is not Status.PENDING:
             self.failed.offer_made(seen)
             self.reasons.add(
-                outcome.status, None if outcome.error is None else cut(outcome.error, 1_000), self._called(piece, at)
+                outcome.status, None if outcome.error is None else cut(outcome.error, ERROR), self._called(piece, at)
             )
 
     def _called(self, piece: Piece, at: int) -> str:
