@@ -201,6 +201,31 @@ def status(
 
 
 @app.command()
+def report(
+    config: Config,
+    out: Annotated[Path | None, typer.Option(metavar="PATH", help="Write it there. [report.html in the run folder]")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="html|md", help="A page, or a summary in Markdown on stdout.")
+    ] = "html",
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Show the answers for each value of this input column, too.")
+    ] = None,
+    sets: Sets = None,
+) -> None:
+    """The run as one HTML file that works offline: totals, cost, answers, speed, trouble, and rows to look at.
+
+    It can be made at any time, also while the run goes on. It holds input texts and answers: share it as you would share them.
+
+    Try: `pipeline report configs/reviews.yaml`
+    """
+    _one_of("--format", form, ("html", "md"))
+    from pipeline.commands.report import Options
+    from pipeline.commands.report import report as write
+
+    typer.echo(write(config, Options(overrides=sets or [], form="md" if form == "md" else "html", out=out, by=by)))
+
+
+@app.command()
 def purge(
     config: Config,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from pipeline.call.budget import Bound
 from pipeline.commands.wiring import Loaded, worst_usd
 from pipeline.measure.estimate import Sizes
 from pipeline.measure.forecast import Bought
+from pipeline.measure.pick import Pick
 from pipeline.read.rows import rows
 from pipeline.records import JSON, Prompt, Status
 from pipeline.render.prompt import prompt
@@ -22,24 +21,6 @@ from pipeline.write.known import Ended, Known
 
 MOST_BOUGHT = 10_000
 """More of them would say nothing new."""
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Pick(Generic[T]):
-    """At most `size` of all that is offered, each with the same chance (reservoir sampling); the same ones each time."""
-
-    size: int
-    items: list[T] = field(default_factory=list)
-    offered: int = 0
-    chance: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 no secret
-
-    def offer(self, item: T) -> None:
-        self.offered += 1
-        if len(self.items) < self.size:
-            self.items.append(item)
-        elif (place := self.chance.randrange(self.offered)) < self.size:
-            self.items[place] = item
 
 
 @dataclass(frozen=True, slots=True)

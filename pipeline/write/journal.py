@@ -262,7 +262,7 @@ class Journal:
         """All outcomes that are durable, by position. Call `flush` first to see everything told so far."""
         with reading(self._path):
             for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
-                yield _outcome(row)
+                yield outcome_of(row)
 
     def has_outcomes(self) -> bool:
         return bool(self._read("SELECT 1 FROM outcome LIMIT 1"))
@@ -496,7 +496,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _outcome(row: tuple[object, ...]) -> Outcome:
+def outcome_of(row: tuple[object, ...]) -> Outcome:
+    """Of a row of the table `outcome`."""
     (position, _key, status, error, answer, repairs, asks, attempts, reused, model, stop_reason, message_id, request_id,
      input_tokens, output_tokens, read, write_5m, write_1h, thinking, cost_usd, latency_s, answered_at, raw) = row  # fmt: skip
     return Outcome(

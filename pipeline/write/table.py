@@ -94,7 +94,7 @@ def publish(
         with storage(target):
             table = FORMATS[target.suffix.lower()](file, columns.schema)
         try:
-            for inputs, ended in _pieces(batches, outcomes):
+            for inputs, ended in merged(batches, outcomes):
                 piece = columns.rows(inputs, ended)
                 if tell is not None:
                     tell(piece)
@@ -110,8 +110,8 @@ def publish(
     return Published(count, note)
 
 
-def _pieces(batches: Iterable[Batch], outcomes: Iterable[Outcome]) -> Iterator[tuple[pa.RecordBatch, list[Outcome]]]:
-    """Input rows and their outcomes, in pieces of bounded size."""
+def merged(batches: Iterable[Batch], outcomes: Iterable[Outcome]) -> Iterator[tuple[pa.RecordBatch, list[Outcome]]]:
+    """Input rows and their outcomes, in pieces of bounded size; both ascend by position (Bug otherwise)."""
     at = _by_position(outcomes)
     following = 0
     for batch in batches:
