@@ -606,7 +606,7 @@ def test_copies_that_wait_for_one_another_do_not_keep_other_rows_waiting() -> No
         texts = [f"t{number // 60}" for number in range(600)]
         results = [result async for _, result in caller.replies(prompts(texts))]
         assert all(isinstance(result, Reply) for result in results)
-        assert len(line.texts) == 10
+        assert set(line.texts) == set(texts)
         return line.most
 
     assert virtual.run(drive()) >= 7, "60 copies of each, one after the other"
