@@ -26,7 +26,6 @@ from pipeline.settings import Job
 NOT_YET: Mapping[Key, JSON] = {
     ("input", "root"): None,
     ("input", "allow_urls"): False,
-    ("input", "types"): None,
     ("input", "pages_per_request"): None,
     ("prompt", "images"): None,
     ("prompt", "documents"): None,
@@ -266,6 +265,8 @@ def _kind(location: Key) -> tuple[Key, object]:
             kind = _fields(inner).get(str(step))
         elif get_origin(inner) is tuple:
             kind = get_args(inner)[0]
+        elif get_origin(inner) is Mapping:
+            kind = get_args(inner)[1]
         else:
             return location[:depth], kind
     return location, kind

@@ -23,6 +23,18 @@ deflate cannot exceed 1,032 times, so a limit near that would let every gzip bom
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a config says of its text files; nothing of it holds for Parquet."""
+
+    encoding: str | None = None
+    """A codec of Python; None: UTF-8."""
+    delimiter: str | None = None
+    """Of CSV; None: found in the header."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Column → a name in kinds.KINDS."""
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Consecutive records of one file: what a Batch is before the file's place among the files is known."""
 
@@ -35,16 +47,20 @@ class Part:
 class Format(Protocol):
     """A module that reads one kind of file. What it raises besides InputUnreadable is translated by `reading`."""
 
-    def schemas(self, paths: Sequence[Path], /) -> list[pa.Schema]:
+    def schemas(self, paths: Sequence[Path], told: Told, /) -> list[pa.Schema]:
         """Columns and types of each file, as they are found; names are unique and not empty."""
         ...
 
-    def parts(self, path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+    def parts(self, path: Path, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
         """The records behind the first `skip`, at most max_rows at a time, reduced to the columns of `wanted` (perhaps none).
 
         `wanted` gives the types of all files together; a format that stores no types builds these.
         The file is open while the generator is.
         """
+        ...
+
+    def manner(self, path: Path, told: Told, /) -> str:
+        """How the file is read, for a person: what was told and what was found."""
         ...
 
 

@@ -15,17 +15,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputUnreadable
-from pipeline.read.format import BATCH_BYTES, UNPACKED_RATIO, Part, exceeds, reading
+from pipeline.read.format import BATCH_BYTES, UNPACKED_RATIO, Part, Told, exceeds, reading
 
 _READ_BYTES = 1 << 20
 
 
-def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
+def schemas(paths: Sequence[Path], told: Told, /) -> list[pa.Schema]:
     """Columns and Arrow types, from the footers."""
     return [_schema(path) for path in paths]
 
 
-def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+def parts(path: Path, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
     """The rows in file order, behind the first `skip`: row groups among them are not read. A text cell that is not UTF-8
     becomes null and its row gets a fault."""
     with _opened(path) as file:
@@ -49,6 +49,12 @@ def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generat
             rows += read
         # pyarrow gives 0 of 6 rows, or 6 of 0, without an error where a footer contradicts itself.
         _agree(path, "the file", footer.num_rows, rows)
+
+
+def manner(path: Path, told: Told, /) -> str:
+    with reading(path), _opened(path) as file:
+        groups = file.metadata.num_row_groups
+    return f"Parquet, {groups:,} row group{'' if groups == 1 else 's'}"
 
 
 def _schema(path: Path) -> pa.Schema:
