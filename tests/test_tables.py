@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -112,3 +113,19 @@ def test_check_shows_how_each_file_is_read(tmp_path: Path, api: Api) -> None:
     (job.path / "in.csv").write_text("id;text\n1;a\n")
     shown = job.do("check").out
     assert 'in.csv: CSV, UTF-8, cut at semicolons (by its header), quoted by "' in shown
+
+
+def test_damage_in_a_column_that_no_prompt_takes_is_found_before_anything_is_bought(tmp_path: Path, api: Api) -> None:
+    job = JobFolder(tmp_path / "job", [], api.url, input={"path": "in.parquet"})
+    path = job.path / "in.parquet"
+    ids, texts = [f"r{number}" for number in range(100)], [f"good {number}" for number in range(100)]
+    pq.write_table(pa.table({"id": ids, "text": texts, "kept": ids}), path, write_page_checksum=True, use_dictionary=False)
+    whole = bytearray(path.read_bytes())
+    at = pq.read_metadata(path).row_group(0).column(2).data_page_offset
+    whole[at + 60 : at + 80] = b"\xff" * 20
+    path.write_bytes(whole)
+    ended = job.run()
+    assert ended.code == 65
+    assert "in.parquet: cannot be read" in ended.err
+    assert "Traceback" not in ended.err
+    assert not api.asked

@@ -44,6 +44,11 @@ class Source(Protocol):
         """In the order in which their rows come; the ordinal of a file in a position is its index here."""
         ...
 
+    @property
+    def told(self) -> Told:
+        """What the config said of text files."""
+        ...
+
     def batches(
         self, columns: Sequence[str] | None = None, *, max_rows: int = 1024, start: int = 0, sizes: Sequence[int] = ()
     ) -> Iterator[Batch]:
