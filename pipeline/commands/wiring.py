@@ -40,6 +40,7 @@ from pipeline.read.format import Told
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
 from pipeline.records import JSON, Constant, Reply
+from pipeline.remote import place
 from pipeline.render.constant import constant
 from pipeline.render.prompt import Asks, again, follow, prompt
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
@@ -124,7 +125,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     by = asked(job, os.environ)
     shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
-    check_target(Path(job.output.path), columns)
+    check_target(place(job.output.path), columns)
     prices = shipped_prices()
     _refuse_unpriced(job, prices)
     return Loaded(
@@ -173,7 +174,7 @@ def work(made: Loaded, url: str) -> Work:
         budget_usd=job.run.budget_usd,
         enums=made.schema.enums(),
         columns=made.columns,
-        output=Path(job.output.path),
+        output=place(job.output.path),
         folder=made.folder,
         described=described(made),
         parts=parts(made),

@@ -21,6 +21,7 @@ from pipeline.config.tree import Fault, Key, Malformed
 from pipeline.config.wording import advice, expected, named, nearest, printable, shown
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
+from pipeline.remote import SCHEMES
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
@@ -38,14 +39,18 @@ NOT_YET: Mapping[Key, JSON] = {
 """Keys whose feature is not built, with the one value besides null that they take until then."""
 
 
-def _is_remote(value: JSON) -> bool:
-    return isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE) is not None
+def _is_elsewhere(value: JSON) -> bool:
+    """Whether it is a URL of a kind that is not read."""
+    found = re.match(r"([a-z][a-z0-9+.-]*)://", value, re.IGNORECASE) if isinstance(value, str) else None
+    return found is not None and found[1].lower() not in SCHEMES
 
+
+EXPECTED_PLACE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
     (("call", "mode"), lambda value: value in ("batch", "auto"), "expected online"),
-    (("input", "path"), _is_remote, "expected a path on this machine"),
-    (("output", "path"), _is_remote, "expected a path on this machine"),
+    (("input", "path"), _is_elsewhere, EXPECTED_PLACE),
+    (("output", "path"), _is_elsewhere, EXPECTED_PLACE),
 )
 """Values of a known key whose feature is not built: where, which, and what there is instead."""
 

@@ -24,6 +24,7 @@ from pipeline.read.fingerprint import fingerprint
 from pipeline.read.keys import count
 from pipeline.read.trial import tried
 from pipeline.records import Status
+from pipeline.remote import Remote
 from pipeline.write.journal import Journal
 from pipeline.write.lock import locked, output_locked
 
@@ -61,6 +62,8 @@ def run(
         started_at = time.time()
         for sentence in opening:
             say(sentence)
+        if isinstance(work.output, Remote):
+            work.output.refuse_missing_store()  # before anything is bought that could not be published
         if not accept_change:
             refuse_loss(work)
         with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:

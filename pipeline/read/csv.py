@@ -19,7 +19,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from pipeline.read.columns import batch, strings
 from pipeline.read.format import BATCH_BYTES, Part, Told, reading
 from pipeline.read.kinds import KINDS, misfit
 from pipeline.read.stream import RECORD_BYTES, Lines, said_encoding, suffix
+from pipeline.remote import Place
 
 _DELIMITERS = ",;\t|"
 
@@ -51,19 +51,19 @@ class _Cut:
     found: str = "by its header"
 
 
-def schemas(paths: Sequence[Path], told: Told, /) -> list[pa.Schema]:
+def schemas(paths: Sequence[Place], told: Told, /) -> list[pa.Schema]:
     """Column names from the headers; every column is a string unless it was told another type."""
     return [_schema(path, told) for path in paths]
 
 
-def manner(path: Path, told: Told, /) -> str:
+def manner(path: Place, told: Told, /) -> str:
     with reading(path):
         cut = _cut(path, told)
     delimiter = _NAMES.get(cut.delimiter, cut.delimiter)
     return f"CSV, {said_encoding(told.encoding)}, cut at {delimiter} ({cut.found}), quoted by {cut.quote}"
 
 
-def parts(path: Path, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+def parts(path: Place, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
     """The records below the header, behind the first `skip`: those must be read all the same."""
     with closing(_Text(path, told.encoding)) as text:
         records = _records(text, _cut(path, told))
@@ -115,7 +115,7 @@ def _part(rows: Sequence[Sequence[Any]], picks: Sequence[int], wanted: pa.Schema
     return Part(batch(columns, wanted.names, len(rows)), faults)
 
 
-def _schema(path: Path, told: Told) -> pa.Schema:
+def _schema(path: Place, told: Told) -> pa.Schema:
     with reading(path), closing(_Text(path, told.encoding)) as text:
         names = _header(text, _records(text, _cut(path, told)))
         return pa.schema([(name, KINDS[told.types.get(name, "text")].type) for name in names])
@@ -147,7 +147,7 @@ def _header(text: _Text, records: Iterator[_Record]) -> list[str]:
 class _Text:
     """The lines of a file as text, remembering those of the record under way."""
 
-    def __init__(self, path: Path, encoding: str | None) -> None:
+    def __init__(self, path: Place, encoding: str | None) -> None:
         self.lines = Lines(path, encoding)
         self.held: list[str] = []
         self.nul = False
@@ -225,7 +225,7 @@ def _refuse_unclosed(text: _Text, cause: csv.Error) -> None:
         ) from cause
 
 
-def _cut(path: Path, told: Told) -> _Cut:
+def _cut(path: Place, told: Told) -> _Cut:
     """csv.Sniffer guesses from letter frequencies and takes a letter of the text for it; here the header decides."""
     sample, whole = _sample(path, told.encoding)
     if told.delimiter is not None:
@@ -256,7 +256,7 @@ def _fit(sample: Sequence[str], whole: bool, delimiter: str) -> tuple[float, int
     return alike / len(others) if others else 1.0, len(header)
 
 
-def _sample(path: Path, encoding: str | None) -> tuple[list[str], bool]:
+def _sample(path: Place, encoding: str | None) -> tuple[list[str], bool]:
     """The head of the file, and whether that is all of it."""
     csv.field_size_limit(RECORD_BYTES)
     taken: list[str] = []

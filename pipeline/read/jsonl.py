@@ -26,7 +26,6 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jiter
@@ -37,6 +36,7 @@ from pipeline.read.columns import batch, booleans, doubles, integers, strings
 from pipeline.read.format import BATCH_BYTES, Part, Told, reading
 from pipeline.read.kinds import KINDS, misfit
 from pipeline.read.stream import Lines, said_encoding
+from pipeline.remote import Place
 
 MOST_COLUMNS = 10_000
 
@@ -62,7 +62,7 @@ class _Record(NamedTuple):
     fault: str | None
 
 
-def schemas(paths: Sequence[Path], told: Told, /) -> list[pa.Schema]:
+def schemas(paths: Sequence[Place], told: Told, /) -> list[pa.Schema]:
     """One schema for all the files, so that it does not matter how objects are spread over them."""
     seen: dict[str, int] = {}
     fault = None
@@ -95,7 +95,7 @@ def schemas(paths: Sequence[Path], told: Told, /) -> list[pa.Schema]:
     return [schema] * len(paths)
 
 
-def parts(path: Path, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+def parts(path: Place, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
     """The objects behind the first `skip`, which are read all the same, in file order, in the types that `schemas` found."""
     with closing(Lines(path, told.encoding)) as lines:
         records: list[_Record] = []
@@ -109,7 +109,7 @@ def parts(path: Path, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /
             yield _part(records, told, wanted)
 
 
-def manner(path: Path, told: Told, /) -> str:
+def manner(path: Place, told: Told, /) -> str:
     return f"JSON Lines, {said_encoding(told.encoding)}"
 
 

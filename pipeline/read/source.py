@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from pipeline.read.paths import expand
 from pipeline.read.stream import CODECS, suffix
 from pipeline.read.union import require, union
 from pipeline.records import FILE_SHIFT, Batch
+from pipeline.remote import Place
 
 _TEXT_FORMATS: MappingProxyType[str, Format] = MappingProxyType(
     {".csv": csv, ".tsv": csv, ".jsonl": jsonl, ".ndjson": jsonl},
@@ -40,7 +40,7 @@ class Source(Protocol):
         ...
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Place, ...]:
         """In the order in which their rows come; the ordinal of a file in a position is its index here."""
         ...
 
@@ -71,7 +71,7 @@ def open_source(paths: Sequence[str], *, limit: int | None = None, told: Told = 
     files = expand(paths)
     formats = tuple(_format(path) for path in files)
     _refuse_untold(files, formats, told)
-    schemas: dict[Path, pa.Schema] = {}
+    schemas: dict[Place, pa.Schema] = {}
     for form in dict.fromkeys(formats):
         same = [path for path, its in zip(files, formats, strict=True) if its is form]
         schemas.update(zip(same, form.schemas(same, told), strict=True))
@@ -80,12 +80,12 @@ def open_source(paths: Sequence[str], *, limit: int | None = None, told: Told = 
     return _Files(schema, files, formats, limit, told)
 
 
-def manner(path: Path, told: Told) -> str:
+def manner(path: Place, told: Told) -> str:
     """How a file is read, for a person: its format, encoding, and what cuts its lines into cells."""
     return _format(path).manner(path, told)
 
 
-def _refuse_untold(files: Sequence[Path], formats: Sequence[Format], told: Told) -> None:
+def _refuse_untold(files: Sequence[Place], formats: Sequence[Format], told: Told) -> None:
     """What a config says of a kind of file must hold for every file, or nobody would know for which."""
     faults = []
     for path, form in zip(files, formats, strict=True):
@@ -98,7 +98,7 @@ def _refuse_untold(files: Sequence[Path], formats: Sequence[Format], told: Told)
         raise ConfigInvalid(faults[0], faults=faults[1:_MOST_SHOWN])
 
 
-def _format(path: Path) -> Format:
+def _format(path: Place) -> Format:
     packed = path.suffix.lower() in CODECS
     known = _TEXT_FORMATS if packed else _FORMATS
     try:
@@ -114,7 +114,7 @@ def _format(path: Path) -> Format:
 @dataclass(frozen=True, slots=True)
 class _Files:
     schema: pa.Schema
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     formats: tuple[Format, ...]
     limit: int | None
     told: Told

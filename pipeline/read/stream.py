@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 from collections.abc import Generator, Iterator
 from itertools import chain
-from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.errors import InputUnreadable
 from pipeline.read.format import UNPACKED_BYTES, UNPACKED_RATIO, exceeds
+from pipeline.remote import Place, Remote
 
 CODECS = {".gz": "gzip", ".zst": "zstd"}
 
@@ -25,7 +25,7 @@ _SHOWN_BYTES = 20
 """Of a line, before and behind the byte that is not UTF-8."""
 
 
-def suffix(path: Path) -> str:
+def suffix(path: Place) -> str:
     """`.csv` of `a.csv`, `a.CSV` and `a.csv.gz`: the ending that tells the format."""
     endings = [ending.lower() for ending in path.suffixes]
     if endings and endings[-1] in CODECS:
@@ -43,7 +43,7 @@ class Lines:
     A line ends at LF, CR LF or a lone CR. Iterate once; close it, or exhaust it, to close the file.
     """
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
+    def __init__(self, path: Place, encoding: str | None = None) -> None:
         """`encoding` is the file's, a codec of Python; None: UTF-8."""
         self.path = path
         self.number = 0
@@ -88,13 +88,13 @@ def _offer(line: bytes, at: int) -> str:
     return f"In cp1252, the encoding of Windows, it stands in: {read!r}. If that reads right, set input.encoding: cp1252"
 
 
-def _unmarked(path: Path, line: bytes) -> bytes:
+def _unmarked(path: Place, line: bytes) -> bytes:
     if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputUnreadable(f"{path}: is UTF-16, not UTF-8\n  Set input.encoding: utf-16")
     return line.removeprefix(_MARK)
 
 
-def _lines(path: Path, encoding: str | None) -> Generator[bytes, None, None]:
+def _lines(path: Place, encoding: str | None) -> Generator[bytes, None, None]:
     rest = b""
     for block in _blocks(path) if encoding is None else _recoded(path, encoding):
         # bytes.splitlines knows LF, CR LF and CR only (str.splitlines also splits at U+2028 and others). The last
@@ -107,7 +107,7 @@ def _lines(path: Path, encoding: str | None) -> Generator[bytes, None, None]:
         yield rest
 
 
-def _recoded(path: Path, encoding: str) -> Iterator[bytes]:
+def _recoded(path: Place, encoding: str) -> Iterator[bytes]:
     """The file as UTF-8, in blocks."""
     name = codecs.lookup(encoding).name
     decoder = codecs.getincrementaldecoder(name)()
@@ -131,7 +131,7 @@ def _recoded(path: Path, encoding: str) -> Iterator[bytes]:
         lines += text.count("\n")
 
 
-def _refuse_contradiction(path: Path, begin: bytes, name: str, encoding: str) -> None:
+def _refuse_contradiction(path: Place, begin: bytes, name: str, encoding: str) -> None:
     """A mark says more surely what a file is than a config that was written for another."""
     marks = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     for mark, its in marks.items():
@@ -142,13 +142,13 @@ def _refuse_contradiction(path: Path, begin: bytes, name: str, encoding: str) ->
             )
 
 
-def _blocks(path: Path) -> Generator[bytes, None, None]:
+def _blocks(path: Place) -> Generator[bytes, None, None]:
     codec = CODECS.get(path.suffix.lower())
     packed = path.stat().st_size
     if codec and not packed:
         raise InputUnreadable(f"{path}: is empty, which no {codec} file is; it was probably cut short")
     unpacked = 0
-    with pa.input_stream(str(path), compression=codec) as stream:
+    with path.stream(codec) if isinstance(path, Remote) else pa.input_stream(str(path), compression=codec) as stream:
         while block := stream.read(BLOCK_BYTES):
             unpacked += len(block)
             if codec and exceeds(packed, unpacked):

@@ -17,9 +17,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.errors import InputUnreadable
+from pipeline.errors import InputUnreadable, PipelineError
 from pipeline.read.source import open_source
 from pipeline.records import FILE_SHIFT
+from pipeline.remote import Place
 
 MOST_BYTES = 1 << 30
 """What reading may take beyond the program itself. A batch holds about 16 MiB; 400 MB row groups of images took 0.56 GB."""
@@ -33,7 +34,7 @@ _ROOM = (
 )
 
 
-def tried(files: Sequence[Path], *, limit: int | None = None, most_bytes: int = MOST_BYTES) -> None:
+def tried(files: Sequence[Place], *, limit: int | None = None, most_bytes: int = MOST_BYTES) -> None:
     """Raises InputUnreadable where a Parquet file among `files` cannot be read whole, or up to the limit in rows.
 
     All columns are read: publishing reads them too, and by then all has been paid.
@@ -73,7 +74,7 @@ def _try(order: str) -> int:
             if (now := str(source.files[batch.start >> FILE_SHIFT])) != path:
                 path = now
                 print(path, flush=True)  # noqa: T201 for the parent, should this process end here
-    except InputUnreadable as error:
+    except PipelineError as error:
         room = f"\n{_ROOM}" if isinstance(error.__cause__, MemoryError) else ""
         print(json.dumps(error.message.splitlines()[0] + room if room else error.message))  # noqa: T201
         return _FAULT

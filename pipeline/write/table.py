@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pipeline.errors import Bug, ConfigInvalid
 from pipeline.records import Batch, Outcome, Status
+from pipeline.remote import Place
 from pipeline.write.table_columns import Columns, Piece
 from pipeline.write.table_csv import CsvTable
 from pipeline.write.table_file import replacement, storage
@@ -54,11 +55,11 @@ class Published:
     """A sentence on the file that a person should know: that cells of a CSV were defused."""
 
 
-def check_target(target: Path, columns: Columns) -> None:
+def check_target(target: Place, columns: Columns) -> None:
     """Raises ConfigInvalid where `publish` would have to refuse, so that it is known before anything is paid."""
     if target.suffix.lower() not in FORMATS:
         raise ConfigInvalid(f"output.path: {target.name!r} must end in {', '.join(FORMATS)}")
-    if target.is_dir():
+    if isinstance(target, Path) and target.is_dir():
         raise ConfigInvalid(f"output.path: {target} is a folder; name a file in it")
     if target.suffix.lower() == ".parquet":
         faults = [
@@ -71,7 +72,7 @@ def check_target(target: Path, columns: Columns) -> None:
 
 
 def publish(
-    target: Path,
+    target: Place,
     batches: Iterable[Batch],
     outcomes: Iterable[Outcome],
     columns: Columns,
