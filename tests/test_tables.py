@@ -129,3 +129,15 @@ def test_damage_in_a_column_that_no_prompt_takes_is_found_before_anything_is_bou
     assert "in.parquet: cannot be read" in ended.err
     assert "Traceback" not in ended.err
     assert not api.asked
+
+
+def test_a_kept_value_that_cannot_be_read_is_told_where_its_row_has_an_answer(tmp_path: Path, api: Api) -> None:
+    job = JobFolder(tmp_path / "job", [], api.url, input={"path": "in.parquet"})
+    bad = pa.array([b"fine", b"caf\xe9", b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"id": ["r0", "r1", "r2"], "text": ["good", "good", "good"], "kept": bad}), job.path / "in.parquet")
+    ended = job.do("run")
+    assert ended.code == 0, ended.err
+    assert [row["kept"] for row in job.rows()] == ["fine", None, None]
+    said = " ".join(ended.out.split())
+    assert "2 rows have a value that could not be read and is null in the table" in said
+    assert "row 2: column 'kept' holds bytes that are not UTF-8" in said

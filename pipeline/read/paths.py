@@ -23,7 +23,7 @@ def expand(paths: Sequence[str]) -> tuple[Place, ...]:
     for named in paths:
         if is_remote(named):
             for at in _remote(named):
-                if at in files.values():
+                if str(at) in files:
                     raise _twice(at, at)
                 files[str(at)] = at
             continue
@@ -57,8 +57,8 @@ def _remote(name: str) -> list[Remote]:
     assert isinstance(named, Remote), "a URL is no path"
     try:
         found = list(named.matching())
-        for at in found:
-            at.stat()
+        if found == [named]:  # what a glob found is there
+            named.stat()
     except OSError as error:
         raise refused(named, error) from error
     if not found:

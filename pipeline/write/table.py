@@ -6,8 +6,8 @@ of rows (and Parquet's open row group), whatever the size of the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -91,11 +91,13 @@ def publish(
     """
     check_target(target, columns)
     count = 0
+    unread = _Unread()
     with replacement(target) as file:
         with storage(target):
             table = FORMATS[target.suffix.lower()](file, columns.schema)
         try:
-            for inputs, ended in _pieces(batches, outcomes):
+            for inputs, ended in _pieces(unread.watching(batches), outcomes):
+                unread.meet(ended)
                 piece = columns.rows(inputs, ended)
                 if tell is not None:
                     tell(piece)
@@ -108,7 +110,34 @@ def publish(
         except BaseException:
             table.abandon()
             raise
-    return Published(count, note)
+    notes = [said for said in (note, unread.note()) if said is not None]
+    return Published(count, "; ".join(notes) or None)
+
+
+@dataclass(slots=True)
+class _Unread:
+    """Rows that have an answer although a value of theirs, which the prompt did not take, could not be read."""
+
+    rows: int = 0
+    first: str = ""
+    faults: dict[int, str] = field(default_factory=dict)
+    """Of the batch under way, by position."""
+
+    def watching(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self.faults = {batch.start + offset: fault for offset, fault in batch.faults.items()}
+            yield batch
+
+    def meet(self, ended: Sequence[Outcome]) -> None:
+        for outcome in ended if self.faults else ():
+            if outcome.position in self.faults and outcome.status is not Status.INPUT_ERROR:
+                self.rows += 1
+                self.first = self.first or self.faults[outcome.position]
+
+    def note(self) -> str | None:
+        if not self.rows:
+            return None
+        return f"{self.rows:,} rows have a value that could not be read and is null in the table; the first: {self.first}"
 
 
 def _pieces(batches: Iterable[Batch], outcomes: Iterable[Outcome]) -> Iterator[tuple[pa.RecordBatch, list[Outcome]]]:
