@@ -129,11 +129,11 @@ def test_every_format_is_read_from_a_store(store: Store) -> None:
 
 
 def test_a_glob_is_sorted_and_stays_in_its_folder(store: Store, tmp_path: Path) -> None:
-    for name in ("d/b", "d/a", "d/deep/c", "e/d"):
+    for name in ("d/b", "d/a", "d/deep/c", "d/odd.csv/x", "e/d"):
         store.put(f"{name}.csv", f"id\n{name}\n".encode())
     (tmp_path / "here.csv").write_text("id\nhere\n")
     assert ids("s3://bucket/d/*.csv", str(tmp_path / "here.csv")) == ["d/a", "d/b", "here"]
-    assert ids("s3://bucket/**/*.csv") == ["d/a", "d/b", "d/deep/c", "e/d"]
+    assert ids("s3://bucket/**/*.csv") == ["d/a", "d/b", "d/deep/c", "d/odd.csv/x", "e/d"]
     assert ids("s3://bucket/*/[ad].csv") == ["d/a", "e/d"]
 
 
@@ -242,23 +242,25 @@ def test_a_bucket_that_is_not_there_is_told_before_anything_is_bought(store: Sto
     assert not api.asked
 
 
-def test_a_table_that_cannot_be_put_in_place_leaves_the_old_one(
-    store: Store, tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_table_that_cannot_be_put_in_place_leaves_the_old_one(store: Store, tmp_path: Path, api: Api) -> None:
     store.put("out.csv", b"old")
     job = JobFolder(tmp_path / "job", ["good"], api.url, output={"path": "s3://bucket/out.csv"})
-    refuse = fs.copy_files
+    copy = fs.copy_files
 
     def refusing(*arguments: object, **options: object) -> None:
         with store.refusing():
-            refuse(*arguments, **options)
+            copy(*arguments, **options)
 
-    monkeypatch.setattr(fs, "copy_files", refusing)
-    ended = job.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fs, "copy_files", refusing)
+        ended = job.run()
     assert ended.code == 77
+    assert "the store refuses" in ended.err
     assert store.get("out.csv") == b"old"
+    again = job.run()
+    assert (again.code, again.summary["requests"]) == (0, 0)
+    assert store.get("out.csv").startswith(b"id,text,")
     assert len(api.asked) == 1
-    monkeypatch.undo()
 
 
 def test_a_table_of_several_parts_arrives_whole(store: Store, tmp_path: Path) -> None:
