@@ -5,10 +5,10 @@
     │   ├── UsageError       64  the command line makes no sense
     │   ├── InputUnreadable  65  the corpus cannot be read, or its key is not one
     │   ├── ServiceDown      69  the API did not answer for too long
-    │   ├── StorageFailed    74  the disk refused
+    │   ├── StorageFailed    74  the disk refused, or the store of the output
     │   ├── ComeBackLater    75  another run holds the lock, or the server asks for a longer wait than allowed
     │   │   └── BudgetSpent  75  the next request does not fit into what is left of run.budget_usd
-    │   ├── AccountRefused   77  credentials, permission, billing, spend limit
+    │   ├── AccountRefused   77  credentials, permission, billing, spend limit; or the rights in a store
     │   └── ConfigInvalid    78  config, schema, template; or they changed since the rows were paid
     └── Ours
         └── Bug              70  an invariant of this program is broken

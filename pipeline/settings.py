@@ -7,6 +7,7 @@ to write there instead (`doc`).
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,19 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_encoding(name: str) -> bool:
+    """Whether Python reads texts in it. Escapes for host names and source code are not what a file is written in."""
+    try:
+        text = "a".encode(name).decode(name)
+    except (LookupError, ValueError):
+        return False
+    return text == "a" and codecs.lookup(name).name not in {"idna", "punycode", "unicode_escape", "raw_unicode_escape"}
+
+
+def is_delimiter(text: str) -> bool:
+    return len(text) == 1 and text not in "\"'\r\n\0\ufeff"
+
+
 def _is_share(text: str) -> bool:
     return re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?%", text) is not None and float(text[:-1]) <= 100
 
@@ -68,6 +82,16 @@ Table = Annotated[
 ]
 
 
+Encoding = Annotated[
+    str, Predicate(is_encoding), doc("the name of a text encoding, such as utf-8, cp1252, latin-1, utf-16 or shift_jis")
+]
+Delimiter = Annotated[str, Predicate(is_delimiter), doc('the one character between two cells, such as ";" or "\\t"')]
+Types = Annotated[
+    Mapping[str, Literal["text", "int", "float", "bool", "date", "datetime", "timestamp"]],
+    doc("a mapping of column names to text, int, float, bool, date, datetime or timestamp"),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     path: Annotated[tuple[Text, ...], MinLen(1), doc("the path of the corpus, or a list of paths")]
@@ -75,6 +99,12 @@ class Input:
     key: Text | None = None
     columns: Columns | None = None
     """Columns offered to the prompt; None: those that the prompt names."""
+    encoding: Encoding | None = None
+    """Of CSV, TSV and JSONL; None: UTF-8, with or without a byte order mark."""
+    delimiter: Delimiter | None = None
+    """Of CSV and TSV; None: found in the header."""
+    types: Types | None = None
+    """Columns of CSV, TSV and JSONL that are not text, by name; None: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

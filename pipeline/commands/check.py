@@ -12,6 +12,7 @@ from pipeline.call.form import API_VERSION
 from pipeline.commands.wiring import Loaded, endpoint, loaded, shown
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
+from pipeline.read.source import manner
 from pipeline.records import Prompt, Text, Turn
 from pipeline.render.prompt import prompt
 from pipeline.show.text import plain
@@ -33,7 +34,7 @@ def _input(made: Loaded, total: int) -> list[str]:
     named = "by their position" if key is None else f"by {key}, unique and never null"
     return [
         f"input      {total:,} rows in {len(made.source.files):,} files, named {named}",
-        *(f"           {file}" for file in made.source.files[:5]),
+        *(f"           {plain(str(file))}: {plain(manner(file, made.source.told))}" for file in made.source.files[:5]),
         f"columns    {', '.join(f'{plain(field.name)} ({field.type})' for field in made.source.schema)}",
         f"prompt     takes {', '.join(made.needs) or 'no column: every row is asked the same'}",
     ]

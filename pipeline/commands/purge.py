@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.commands.wiring import read_job
 from pipeline.errors import StorageFailed
+from pipeline.remote import place
 from pipeline.show.text import count, dollars, plain
 from pipeline.write.lock import locked
 from pipeline.write.purge import forget, remembering, stored
@@ -22,7 +23,7 @@ def purge(config: Path, overrides: list[str], agreed: Callable[[str], bool]) -> 
     """
     job = read_job(config, overrides)
     folder = RunFolder(Path(job.run.folder), job.name)
-    output = Path(job.output.path)
+    output = place(job.output.path)
     if not remembering(folder):
         return f"{plain(str(folder.path), 4096)} holds no replies: nothing to forget"
     published = output.is_file() and _finished(folder)

@@ -5,6 +5,7 @@ Only this room reads config files, the environment and the command line; what it
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import os
@@ -35,9 +36,11 @@ from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
 from pipeline.measure.price import Prices
+from pipeline.read.format import Told
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
 from pipeline.records import JSON, Constant, Reply
+from pipeline.remote import place
 from pipeline.render.constant import constant
 from pipeline.render.prompt import Asks, again, follow, prompt
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
@@ -114,7 +117,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     refuse_unknown_replies(templates, [None if one is None else one.properties for one in earlier])
     forms = forms_of(job.model, schema, earlier, timeout_s=job.call.timeout_s)
     refuse_unstated(templates, forms[-1], earlier)
-    source = open_source(job.input.path, limit=limit)
+    source = open_source(job.input.path, limit=limit, told=told(job))
     needs = _needs(job, templates, source)
     examples = examples_of(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
     fixed = constant(templates, schema, examples, earlier)
@@ -122,7 +125,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     by = asked(job, os.environ)
     shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
-    check_target(Path(job.output.path), columns)
+    check_target(place(job.output.path), columns)
     prices = shipped_prices()
     _refuse_unpriced(job, prices)
     return Loaded(
@@ -140,6 +143,14 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         needs=needs,
         folder=RunFolder(Path(job.run.folder), job.name),
     )
+
+
+def told(job: Job) -> Told:
+    """What the config says of its text files. UTF-8 needs no saying, and its reader knows the mark at its head."""
+    encoding = job.input.encoding
+    if encoding is not None and codecs.lookup(encoding).name in ("utf-8", "utf-8-sig"):
+        encoding = None
+    return Told(encoding, job.input.delimiter, job.input.types or {})
 
 
 def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> Work:
@@ -163,7 +174,7 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
         budget_usd=job.run.budget_usd,
         enums=made.schema.enums(),
         columns=made.columns,
-        output=Path(job.output.path),
+        output=place(job.output.path),
         folder=made.folder,
         described=described(made),
         parts=parts(made),

@@ -21,12 +21,12 @@ from pipeline.config.tree import Fault, Key, Malformed
 from pipeline.config.wording import advice, expected, named, nearest, printable, shown
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
+from pipeline.remote import SCHEMES
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
     ("input", "root"): None,
     ("input", "allow_urls"): False,
-    ("input", "types"): None,
     ("input", "pages_per_request"): None,
     ("prompt", "images"): None,
     ("prompt", "documents"): None,
@@ -39,14 +39,18 @@ NOT_YET: Mapping[Key, JSON] = {
 """Keys whose feature is not built, with the one value besides null that they take until then."""
 
 
-def _is_remote(value: JSON) -> bool:
-    return isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]+://", value, re.IGNORECASE) is not None
+def _is_elsewhere(value: JSON) -> bool:
+    """Whether it is a URL of a kind that is not read."""
+    found = re.match(r"([a-z][a-z0-9+.-]*)://", value, re.IGNORECASE) if isinstance(value, str) else None
+    return found is not None and found[1].lower() not in SCHEMES
 
+
+EXPECTED_PLACE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
     (("call", "mode"), lambda value: value in ("batch", "auto"), "expected online"),
-    (("input", "path"), _is_remote, "expected a path on this machine"),
-    (("output", "path"), _is_remote, "expected a path on this machine"),
+    (("input", "path"), _is_elsewhere, EXPECTED_PLACE),
+    (("output", "path"), _is_elsewhere, EXPECTED_PLACE),
 )
 """Values of a known key whose feature is not built: where, which, and what there is instead."""
 
@@ -266,6 +270,8 @@ def _kind(location: Key) -> tuple[Key, object]:
             kind = _fields(inner).get(str(step))
         elif get_origin(inner) is tuple:
             kind = get_args(inner)[0]
+        elif get_origin(inner) is Mapping:
+            kind = get_args(inner)[1]
         else:
             return location[:depth], kind
     return location, kind

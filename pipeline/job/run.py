@@ -12,6 +12,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from pipeline.engine.local import Interrupted
 from pipeline.errors import PipelineError, Terminated
@@ -21,7 +22,9 @@ from pipeline.job.execution import Execution
 from pipeline.job.work import Input, Result, Work
 from pipeline.read.fingerprint import fingerprint
 from pipeline.read.keys import count
+from pipeline.read.trial import tried
 from pipeline.records import Status
+from pipeline.remote import Remote
 from pipeline.write.journal import Journal
 from pipeline.write.lock import locked, output_locked
 
@@ -59,6 +62,8 @@ def run(
         started_at = time.time()
         for sentence in opening:
             say(sentence)
+        if isinstance(work.output, Remote):
+            work.output.refuse_missing_store()  # before anything is bought that could not be published
         if not accept_change:
             refuse_loss(work)
         with Journal(work.folder.journal, reserve_bytes=work.reserve_bytes) as journal:
@@ -80,12 +85,14 @@ def run(
 def input_of(work: Work, journal: Journal) -> Input:
     """The input as it is, its keys proven; not read again while the files are what they were."""
     seen = fingerprint(work.source.files)
-    state = json.dumps([seen.as_json(), work.key, work.needs, work.limit])
+    # Also how it is read: another delimiter finds other keys in the same file.
+    state = json.dumps([seen.as_json(), work.key, work.needs, work.limit, asdict(work.source.told)])
     noted = journal.noted(CHECKED)
     if noted is not None:
         checked = json.loads(noted)
         if checked["state"] == state:
             return Input(seen, checked["rows"])
+    tried(work.source.files, limit=work.limit)
     totals = count(work.source, work.key, work.needs)
     journal.note(CHECKED, json.dumps({"state": state, "rows": totals}))
     return Input(seen, totals)

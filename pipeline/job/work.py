@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.call.caller import Server
 from pipeline.call.online import Limits
@@ -16,6 +15,7 @@ from pipeline.measure.summary import Summary
 from pipeline.read.fingerprint import Fingerprint
 from pipeline.read.source import Source
 from pipeline.records import JSON, Answer, Prompt, Prose, Rejection, Reply, Row
+from pipeline.remote import Place
 from pipeline.render.prompt import Unaskable
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table_columns import Columns
@@ -51,7 +51,7 @@ class Work:
     enums: Mapping[str, Sequence[str]]
     """Answer properties with few values, and those values."""
     columns: Columns
-    output: Path
+    output: Place
     folder: RunFolder
     described: Mapping[str, JSON]
     """The job in plain values, for job.json."""

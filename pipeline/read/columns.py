@@ -7,10 +7,13 @@ measured 2026-11-23) and quietly turns True into 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+_EPOCH = date(1970, 1, 1)
 
 
 def strings(values: Sequence[str | None]) -> pa.Array:
@@ -34,6 +37,18 @@ def doubles(values: Sequence[float | None]) -> pa.Array:
 
 def booleans(values: Sequence[bool | None]) -> pa.Array:
     return _fixed(pa.bool_(), values, _bits([bool(value) for value in values]))
+
+
+def dates(values: Sequence[date | None]) -> pa.Array:
+    days = ((value or _EPOCH).toordinal() - _EPOCH.toordinal() for value in values)
+    return _fixed(pa.date32(), values, np.fromiter(days, dtype=np.int32, count=len(values)))
+
+
+def instants(values: Sequence[datetime | None], zone: str | None = None) -> pa.Array:
+    """Microseconds; in UTC where there is a zone, and then of values that know their offset."""
+    begin = datetime(1970, 1, 1, tzinfo=UTC if zone else None)
+    ticks = (((value or begin) - begin) // timedelta(microseconds=1) for value in values)
+    return _fixed(pa.timestamp("us", zone), values, np.fromiter(ticks, dtype=np.int64, count=len(values)))
 
 
 def empty(rows: int) -> pa.RecordBatch:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
-from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 from pipeline.read.format import reading
+from pipeline.remote import Place, Remote
 
 _TAIL_BYTES = 8  # length of the footer, little endian, and the magic PAR1 (Parquet file format)
 
@@ -61,20 +61,20 @@ class Fingerprint:
         return changed
 
 
-def fingerprint(files: Sequence[Path]) -> Fingerprint:
+def fingerprint(files: Sequence[Place]) -> Fingerprint:
     """Reads a few bytes of each file; raises InputUnreadable."""
     return Fingerprint(tuple(_print(path) for path in files))
 
 
-def _print(path: Path) -> FilePrint:
+def _print(path: Place) -> FilePrint:
     with reading(path):
         found = path.stat()
         footer = _footer(path) if path.suffix.lower() == ".parquet" else None
     return FilePrint(str(path), found.st_size, found.st_mtime_ns, footer)
 
 
-def _footer(path: Path) -> str:
-    with path.open("rb") as file:
+def _footer(path: Place) -> str:
+    with path.open() if isinstance(path, Remote) else path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - _TAIL_BYTES))
         length = int.from_bytes(file.read(_TAIL_BYTES)[:4], "little")

@@ -13,6 +13,8 @@ In a string column a string stands as it is and any other value as its JSON text
 strings, an integer beyond int64), so that one odd line does not alter what the others hold. Of a key that stands
 twice in an object the last value counts.
 
+A column that `input.types` names has that type: a string is read as a CSV cell would be, any other value as its JSON text.
+
 A line that is no JSON object is kept as a row of nulls and carries a fault. Half a surrogate pair, NaN and Infinity
 are not JSON either, but leave the other values readable: such a row keeps these and carries the fault.
 """
@@ -24,7 +26,6 @@ import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jiter
@@ -32,8 +33,10 @@ import pyarrow as pa
 
 from pipeline.errors import InputUnreadable
 from pipeline.read.columns import batch, booleans, doubles, integers, strings
-from pipeline.read.format import BATCH_BYTES, Part, reading
-from pipeline.read.stream import Lines
+from pipeline.read.format import BATCH_BYTES, Part, Told, reading
+from pipeline.read.kinds import KINDS, misfit
+from pipeline.read.stream import Lines, said_encoding
+from pipeline.remote import Place
 
 MOST_COLUMNS = 10_000
 
@@ -59,12 +62,12 @@ class _Record(NamedTuple):
     fault: str | None
 
 
-def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
+def schemas(paths: Sequence[Place], told: Told, /) -> list[pa.Schema]:
     """One schema for all the files, so that it does not matter how objects are spread over them."""
     seen: dict[str, int] = {}
     fault = None
     for path in paths:
-        with reading(path), closing(Lines(path)) as lines:
+        with reading(path), closing(Lines(path, told.encoding)) as lines:
             for record in _records(lines):
                 if record.fault:
                     fault = fault or record.fault
@@ -79,24 +82,35 @@ def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
     if not seen:
         raise InputUnreadable(
             f"{', '.join(map(str, paths))}: no line holds a JSON object with a key"
-            f"{f'; {fault}' if fault else ''}\n  A .jsonl file holds one whole object on each line."
+            f"{f'; {fault}' if fault else ''}\n"
+            "  A .jsonl file holds one whole object on each line. An array of objects becomes one by: "
+            "jq -c '.[]' file.json > file.jsonl"
         )
-    schema = pa.schema([(name, _TYPES.get(kinds, pa.string())) for name, kinds in seen.items()])
+    schema = pa.schema(
+        [
+            (name, KINDS[told.types[name]].type if name in told.types else _TYPES.get(kinds, pa.string()))
+            for name, kinds in seen.items()
+        ]
+    )
     return [schema] * len(paths)
 
 
-def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+def parts(path: Place, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
     """The objects behind the first `skip`, which are read all the same, in file order, in the types that `schemas` found."""
-    with closing(Lines(path)) as lines:
+    with closing(Lines(path, told.encoding)) as lines:
         records: list[_Record] = []
         begin = 0
         for record in islice(_records(lines), skip, None):
             records.append(record)
             if len(records) == max_rows or lines.end - begin >= BATCH_BYTES:
-                yield _part(records, wanted)
+                yield _part(records, told, wanted)
                 records, begin = [], lines.end
         if records:
-            yield _part(records, wanted)
+            yield _part(records, told, wanted)
+
+
+def manner(path: Place, told: Told, /) -> str:
+    return f"JSON Lines, {said_encoding(told.encoding)}"
 
 
 def _records(lines: Lines) -> Iterator[_Record]:
@@ -132,10 +146,31 @@ def _kind(value: object) -> int:
     return _KINDS.get(type(value), _OTHER)
 
 
-def _part(records: Sequence[_Record], wanted: pa.Schema) -> Part:
+def _part(records: Sequence[_Record], told: Told, wanted: pa.Schema) -> Part:
     faults = {offset: record.fault for offset, record in enumerate(records) if record.fault}
-    columns = [_column(records, column, faults) for column in wanted]
+    # Also of columns that are not wanted now: a row's fault must not depend on who asks.
+    typed = {name: _told(records, name, kind, faults) for name, kind in told.types.items()}
+    columns = [typed[column.name] if column.name in typed else _column(records, column, faults) for column in wanted]
     return Part(batch(columns, wanted.names, len(records)), faults)
+
+
+def _told(records: Sequence[_Record], name: str, told: str, faults: dict[int, str]) -> pa.Array:
+    """A column of the type that it was told to have."""
+    kind = KINDS[told]
+    cells: list[Any] = []
+    for offset, record in enumerate(records):
+        value = record.value.get(name)
+        try:
+            text = None if value is None else _text(value)
+        except ValueError as error:
+            text = None
+            faults.setdefault(offset, f"{record.place}: {name!r} {error}")
+        try:
+            cells.append(None if text is None else kind.read(text))
+        except ValueError:
+            cells.append(None)
+            faults.setdefault(offset, f"{record.place}: {misfit(name, told, text or '')}")
+    return kind.build(cells)
 
 
 def _column(records: Sequence[_Record], column: pa.Field, faults: dict[int, str]) -> pa.Array:

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import InputUnreadable
-from pipeline.read.format import BATCH_BYTES, UNPACKED_RATIO, Part, exceeds, reading
+from pipeline.read.format import BATCH_BYTES, UNPACKED_RATIO, Part, Told, exceeds, reading
+from pipeline.remote import Place, Remote
 
 _READ_BYTES = 1 << 20
 
 
-def schemas(paths: Sequence[Path], /) -> list[pa.Schema]:
+def schemas(paths: Sequence[Place], told: Told, /) -> list[pa.Schema]:
     """Columns and Arrow types, from the footers."""
     return [_schema(path) for path in paths]
 
 
-def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
+def parts(path: Place, told: Told, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generator[Part, None, None]:
     """The rows in file order, behind the first `skip`: row groups among them are not read. A text cell that is not UTF-8
     becomes null and its row gets a fault."""
     with _opened(path) as file:
@@ -51,7 +51,13 @@ def parts(path: Path, wanted: pa.Schema, max_rows: int, skip: int, /) -> Generat
         _agree(path, "the file", footer.num_rows, rows)
 
 
-def _schema(path: Path) -> pa.Schema:
+def manner(path: Place, told: Told, /) -> str:
+    with reading(path), _opened(path) as file:
+        groups = file.metadata.num_row_groups
+    return f"Parquet, {groups:,} row group{'' if groups == 1 else 's'}"
+
+
+def _schema(path: Place) -> pa.Schema:
     with reading(path), _opened(path) as file:
         schema: pa.Schema = file.schema_arrow
         names: list[str] = schema.names
@@ -65,9 +71,9 @@ def _schema(path: Path) -> pa.Schema:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _opened(path: Place) -> Iterator[pq.ParquetFile]:
     with (
-        pa.OSFile(str(path)) as handle,
+        path.open() if isinstance(path, Remote) else pa.OSFile(str(path)) as handle,
         pq.ParquetFile(
             handle,
             pre_buffer=False,
@@ -79,7 +85,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def _agree(path: Path, what: str, promised: int, read: int) -> None:
+def _agree(path: Place, what: str, promised: int, read: int) -> None:
     if promised != read:
         raise InputUnreadable(
             f"{path}: {what} holds {read} rows where the footer promises {promised}\n"
@@ -87,7 +93,7 @@ def _agree(path: Path, what: str, promised: int, read: int) -> None:
         )
 
 
-def _refuse_bomb(path: Path, footer: pq.FileMetaData) -> None:
+def _refuse_bomb(path: Place, footer: pq.FileMetaData) -> None:
     # By row group: the figures of a column are in `row_group(i).column(j)`, which aborts the process, by an exception
     # that pyarrow does not catch, where a column is encrypted (pyarrow 26).
     unpacked = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
@@ -106,7 +112,7 @@ def _batch_rows(group: pq.RowGroupMetaData, max_rows: int) -> int:
     return max(1, min(max_rows, rows))
 
 
-def _sound(path: Path, table: pa.RecordBatch, start: int) -> Part:
+def _sound(path: Place, table: pa.RecordBatch, start: int) -> Part:
     try:
         table.validate(full=True)
     except pa.ArrowInvalid as error:
@@ -117,7 +123,7 @@ def _sound(path: Path, table: pa.RecordBatch, start: int) -> Part:
     return Part(table)
 
 
-def _sifted(path: Path, table: pa.RecordBatch, start: int) -> Part:
+def _sifted(path: Place, table: pa.RecordBatch, start: int) -> Part:
     faults: dict[int, str] = {}
     columns = []
     for name, column in zip(table.schema.names, table.columns, strict=True):

@@ -9,19 +9,24 @@ from pathlib import Path
 from stat import S_ISREG
 
 from pipeline.errors import ConfigInvalid, InputUnreadable
+from pipeline.remote import Place, Remote, is_remote, place, refused
 
 _MAGIC = re.compile(r"[*?[]")
 
-_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
-
-def expand(paths: Sequence[str]) -> tuple[Path, ...]:
+def expand(paths: Sequence[str]) -> tuple[Place, ...]:
     """The files that the paths and globs name: in the order given, those of one glob sorted by name.
 
     Raises ConfigInvalid for what is not available yet, InputUnreadable for what is missing, no file, or named twice.
     """
-    files: dict[tuple[int, int], Path] = {}
+    files: dict[tuple[int, int] | str, Place] = {}
     for named in paths:
+        if is_remote(named):
+            for at in _remote(named):
+                if str(at) in files:
+                    raise _twice(at, at)
+                files[str(at)] = at
+            continue
         try:
             found = [(path, path.stat()) for path in _named(named)]
         except OSError as error:
@@ -34,17 +39,34 @@ def expand(paths: Sequence[str]) -> tuple[Path, ...]:
             # Device and inode, so that a link to a file counts as that file.
             same = files.setdefault((status.st_dev, status.st_ino), path)
             if same is not path:
-                raise InputUnreadable(
-                    f"{path}: the same file is given twice{'' if path == same else f', also as {same}'}\n"
-                    "  Each of its rows would be asked about twice; look for globs that overlap, and links.",
-                    todo="check input.path, then run the same command again",
-                )
+                raise _twice(path, same)
     return tuple(files.values())
 
 
+def _twice(path: Place, same: Place) -> InputUnreadable:
+    return InputUnreadable(
+        f"{path}: the same file is given twice{'' if path == same else f', also as {same}'}\n"
+        "  Each of its rows would be asked about twice; look for globs that overlap, and links.",
+        todo="check input.path, then run the same command again",
+    )
+
+
+def _remote(name: str) -> list[Remote]:
+    """The objects that a URL names."""
+    named = place(name)
+    assert isinstance(named, Remote), "a URL is no path"
+    try:
+        found = list(named.matching())
+        if found == [named]:  # what a glob found is there
+            named.stat()
+    except OSError as error:
+        raise refused(named, error) from error
+    if not found:
+        raise InputUnreadable(f"{name}: no object matches", todo="check input.path, then run the same command again")
+    return found
+
+
 def _named(name: str) -> Iterator[Path]:
-    if _REMOTE.match(name):
-        raise ConfigInvalid(f"input.path: {name}: remote files are not available yet; copy the file here and name that")
     path = Path(name)
     if path.is_dir():
         raise ConfigInvalid(f"input.path: {name}: a folder is not available yet; use a glob such as {path}/*.parquet")

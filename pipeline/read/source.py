@@ -5,25 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 import pyarrow as pa
 
-from pipeline.errors import InputUnreadable
+from pipeline.errors import ConfigInvalid, InputUnreadable
 from pipeline.read import csv, jsonl, parquet
 from pipeline.read.columns import batch
-from pipeline.read.format import Format, Part, reading
+from pipeline.read.format import Format, Part, Told, reading
 from pipeline.read.paths import expand
 from pipeline.read.stream import CODECS, suffix
 from pipeline.read.union import require, union
 from pipeline.records import FILE_SHIFT, Batch
+from pipeline.remote import Place
 
 _TEXT_FORMATS: MappingProxyType[str, Format] = MappingProxyType(
     {".csv": csv, ".tsv": csv, ".jsonl": jsonl, ".ndjson": jsonl},
 )
 _FORMATS: MappingProxyType[str, Format] = MappingProxyType({".parquet": parquet, **_TEXT_FORMATS})
+
+
+_UNTOLD = Told()
+
+_MOST_SHOWN = 5
 
 
 class Source(Protocol):
@@ -35,8 +40,13 @@ class Source(Protocol):
         ...
 
     @property
-    def files(self) -> tuple[Path, ...]:
+    def files(self) -> tuple[Place, ...]:
         """In the order in which their rows come; the ordinal of a file in a position is its index here."""
+        ...
+
+    @property
+    def told(self) -> Told:
+        """What the config said of text files."""
         ...
 
     def batches(
@@ -51,22 +61,44 @@ class Source(Protocol):
         ...
 
 
-def open_source(paths: Sequence[str], *, limit: int | None = None) -> Source:
+def open_source(paths: Sequence[str], *, limit: int | None = None, told: Told = _UNTOLD) -> Source:
     """The files and globs as one source of rows; with a limit, the first so many rows over all files.
 
     Reads footers, headers and, to settle their types, JSONL files whole.
-    Raises ConfigInvalid for a kind of input that is not available yet, InputUnreadable otherwise.
+    Raises ConfigInvalid for a kind of input that is not available yet and for what is `told` of files that are not there,
+    InputUnreadable otherwise.
     """
     files = expand(paths)
     formats = tuple(_format(path) for path in files)
-    schemas: dict[Path, pa.Schema] = {}
+    _refuse_untold(files, formats, told)
+    schemas: dict[Place, pa.Schema] = {}
     for form in dict.fromkeys(formats):
         same = [path for path, its in zip(files, formats, strict=True) if its is form]
-        schemas.update(zip(same, form.schemas(same), strict=True))
-    return _Files(union([(path, schemas[path]) for path in files]), files, formats, limit)
+        schemas.update(zip(same, form.schemas(same, told), strict=True))
+    schema = union([(path, schemas[path]) for path in files])
+    require(schema, list(told.types), "input.types")
+    return _Files(schema, files, formats, limit, told)
 
 
-def _format(path: Path) -> Format:
+def manner(path: Place, told: Told) -> str:
+    """How a file is read, for a person: its format, encoding, and what cuts its lines into cells."""
+    return _format(path).manner(path, told)
+
+
+def _refuse_untold(files: Sequence[Place], formats: Sequence[Format], told: Told) -> None:
+    """What a config says of a kind of file must hold for every file, or nobody would know for which."""
+    faults = []
+    for path, form in zip(files, formats, strict=True):
+        if form is parquet and (told.encoding or told.types):
+            name = "input.encoding" if told.encoding else "input.types"
+            faults.append(f"{name}: {path} is Parquet, which says itself what it holds; leave the key out")
+        if form is not csv and told.delimiter:
+            faults.append(f"input.delimiter: {path} is neither CSV nor TSV; leave the key out")
+    if faults:
+        raise ConfigInvalid(faults[0], faults=faults[1:_MOST_SHOWN])
+
+
+def _format(path: Place) -> Format:
     packed = path.suffix.lower() in CODECS
     known = _TEXT_FORMATS if packed else _FORMATS
     try:
@@ -82,9 +114,10 @@ def _format(path: Path) -> Format:
 @dataclass(frozen=True, slots=True)
 class _Files:
     schema: pa.Schema
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
     formats: tuple[Format, ...]
     limit: int | None
+    told: Told
 
     def batches(
         self, columns: Sequence[str] | None = None, *, max_rows: int = 1024, start: int = 0, sizes: Sequence[int] = ()
@@ -105,7 +138,7 @@ class _Files:
                 return
             # No more than is left is asked for, so that nothing beyond the limit can fail.
             size = max_rows if left is None else min(max_rows, left)
-            with reading(path), closing(form.parts(path, wanted, size, index)) as parts:
+            with reading(path), closing(form.parts(path, self.told, wanted, size, index)) as parts:
                 for part in parts:
                     rows = _cut(part, _left(self.limit, ordinal))
                     table = _conform(rows.table, wanted)

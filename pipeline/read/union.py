@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.errors import ConfigInvalid, InputUnreadable
+from pipeline.remote import Place
 
 _MOST_SHOWN = 5
 
 
-def union(found: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
+def union(found: Sequence[tuple[Place, pa.Schema]]) -> pa.Schema:
     """The columns of the first file, without metadata; names must be the same in all files, types must agree.
 
     Types agree when they are equal, when one is the type of nothing but nulls, or when both are text.
@@ -59,7 +59,7 @@ def require(schema: pa.Schema, names: Sequence[str], wanted_by: str | Mapping[st
         raise ConfigInvalid(faults[0], faults=[*faults[1:], f"the columns are {shown}"])
 
 
-def _names_apart(first: Path, expected: Sequence[str], path: Path, names: Sequence[str]) -> list[str]:
+def _names_apart(first: Place, expected: Sequence[str], path: Place, names: Sequence[str]) -> list[str]:
     faults = []
     if missing := [name for name in expected if name not in names]:
         faults.append(f"{path}: lacks {', '.join(map(repr, missing))}, which {first} has")

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from pipeline.render.value import printed
+
 MARK_BYTES = 8
 
 
 def document(value: object) -> str:
     """The value as text, wrapped. Empty for null and for blank text, so that a row with nothing in it is not asked about."""
-    text = "" if value is None else str(value)
+    text = str(printed(value))
     if not text.strip():
         return ""
     tag = f"document-{_mark(text)}"

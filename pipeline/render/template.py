@@ -18,6 +18,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
 from pipeline.render.document import document
+from pipeline.render.value import printed
 
 ROW = "row"
 """In a user template, the row itself, for columns whose name is no variable: `{{ row["Review Text"] }}`."""
@@ -156,13 +157,8 @@ def line(error: BaseException) -> int | None:
     return found
 
 
-def _shown(value: object) -> object:
-    # A null column is nothing in a prompt, not the word "None".
-    return "" if value is None else value
-
-
 def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_shown, autoescape=False)
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=printed, autoescape=False)
     environment.filters["document"] = document
     return environment
 

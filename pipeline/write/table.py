@@ -6,8 +6,8 @@ of rows (and Parquet's open row group), whatever the size of the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pipeline.errors import Bug, ConfigInvalid
 from pipeline.records import Batch, Outcome, Status
+from pipeline.remote import Place
 from pipeline.write.table_columns import Columns, Piece
 from pipeline.write.table_csv import CsvTable
 from pipeline.write.table_file import replacement, storage
@@ -54,11 +55,11 @@ class Published:
     """A sentence on the file that a person should know: that cells of a CSV were defused."""
 
 
-def check_target(target: Path, columns: Columns) -> None:
+def check_target(target: Place, columns: Columns) -> None:
     """Raises ConfigInvalid where `publish` would have to refuse, so that it is known before anything is paid."""
     if target.suffix.lower() not in FORMATS:
         raise ConfigInvalid(f"output.path: {target.name!r} must end in {', '.join(FORMATS)}")
-    if target.is_dir():
+    if isinstance(target, Path) and target.is_dir():
         raise ConfigInvalid(f"output.path: {target} is a folder; name a file in it")
     if target.suffix.lower() == ".parquet":
         faults = [
@@ -71,7 +72,7 @@ def check_target(target: Path, columns: Columns) -> None:
 
 
 def publish(
-    target: Path,
+    target: Place,
     batches: Iterable[Batch],
     outcomes: Iterable[Outcome],
     columns: Columns,
@@ -90,11 +91,13 @@ def publish(
     """
     check_target(target, columns)
     count = 0
+    unread = _Unread()
     with replacement(target) as file:
         with storage(target):
             table = FORMATS[target.suffix.lower()](file, columns.schema)
         try:
-            for inputs, ended in merged(batches, outcomes):
+            for inputs, ended in merged(unread.watching(batches), outcomes):
+                unread.meet(ended)
                 piece = columns.rows(inputs, ended)
                 if tell is not None:
                     tell(piece)
@@ -107,7 +110,34 @@ def publish(
         except BaseException:
             table.abandon()
             raise
-    return Published(count, note)
+    notes = [said for said in (note, unread.note()) if said is not None]
+    return Published(count, "; ".join(notes) or None)
+
+
+@dataclass(slots=True)
+class _Unread:
+    """Rows that have an answer although a value of theirs, which the prompt did not take, could not be read."""
+
+    rows: int = 0
+    first: str = ""
+    faults: dict[int, str] = field(default_factory=dict)
+    """Of the batch under way, by position."""
+
+    def watching(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self.faults = {batch.start + offset: fault for offset, fault in batch.faults.items()}
+            yield batch
+
+    def meet(self, ended: Sequence[Outcome]) -> None:
+        for outcome in ended if self.faults else ():
+            if outcome.position in self.faults and outcome.status is not Status.INPUT_ERROR:
+                self.rows += 1
+                self.first = self.first or self.faults[outcome.position]
+
+    def note(self) -> str | None:
+        if not self.rows:
+            return None
+        return f"{self.rows:,} rows have a value that could not be read and is null in the table; the first: {self.first}"
 
 
 def merged(batches: Iterable[Batch], outcomes: Iterable[Outcome]) -> Iterator[tuple[pa.RecordBatch, list[Outcome]]]:

@@ -11,17 +11,19 @@ import glob
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import NamedTemporaryFile
+from typing import BinaryIO, cast
 
 from pipeline.errors import StorageFailed
+from pipeline.remote import Place, Remote
 
 BUFFER_BYTES = 1 << 20
 
 
 @contextmanager
-def storage(target: Path) -> Iterator[None]:
+def storage(target: Place) -> Iterator[None]:
     """Turns what the disk says inside the block into StorageFailed."""
     try:
         yield
@@ -30,12 +32,24 @@ def storage(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacement(target: Path) -> Iterator[BinaryIO]:
+def replacement(target: Place) -> Iterator[BinaryIO]:
     """An open file that takes the place of `target` when the block ends, and leaves no trace when the block fails.
 
     Missing folders are made. A symbolic link is followed: the file behind it is replaced. On publishing, the file gets
     the permissions that a new file gets in that folder. Raises StorageFailed; the block's own errors pass unchanged.
+
+    An object of a store is written here first, in the system's folder for temporary files, and then uploaded; raises
+    AccountRefused too.
     """
+    if isinstance(target, Remote):
+        with storage(target):
+            here = NamedTemporaryFile(prefix="pipeline-", buffering=BUFFER_BYTES)  # noqa: SIM115 closed below
+        with closing(here):
+            yield cast("BinaryIO", here)
+            with storage(target):
+                here.flush()
+                target.put(Path(here.name))
+        return
     with storage(target):
         target = Path(os.path.realpath(target))
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import tree
-from pipeline.config.parse import NOT_YET, canonical, parse
+from pipeline.config.parse import EXPECTED_PLACE, NOT_YET, canonical, parse
 from pipeline.config.wording import expected
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
@@ -225,11 +225,21 @@ WRONG_VALUES = [
     ("prompt.user={{ text }}", "a key must be text; a template such as {{ text }} needs quotes around it"),
     ("prompt.system={path: x}", "is a mapping, expected a template as text, or {file: path}"),
     ("input.path=[]", "is a list, expected the path of the corpus, or a list of paths"),
-    ("input.path=S3://b/k", '"S3://b/k" is not available yet, expected a path on this machine'),
+    ("input.path=https://b/k", f'"https://b/k" is not available yet, {EXPECTED_PLACE}'),
+    (
+        "input.encoding=utf8x",
+        'is "utf8x", expected the name of a text encoding, such as utf-8, cp1252, latin-1, utf-16 or shift_jis',
+    ),
+    (
+        "input.encoding=rot13",
+        'is "rot13", expected the name of a text encoding, such as utf-8, cp1252, latin-1, utf-16 or shift_jis',
+    ),
+    ("input.delimiter=;;", 'is ";;", expected the one character between two cells, such as ";" or "\\t"'),
+    ("input.types=int", 'is "int", expected a mapping of column names to text, int, float, bool, date, datetime or timestamp'),
     ("input.columns=text", 'is "text", expected a list of column names, each once; did you mean [text]?'),
     ("output.path=out.xlsx", 'is "out.xlsx", expected the path of the table to write, ending in .parquet, .csv or .jsonl'),
     ("output.path=.csv", 'is ".csv", expected the path of the table to write, ending in .parquet, .csv or .jsonl'),
-    ("output.path=gs://b/o.csv", '"gs://b/o.csv" is not available yet, expected a path on this machine'),
+    ("output.path=ftp://b/o.csv", f'"ftp://b/o.csv" is not available yet, {EXPECTED_PLACE}'),
     ("output.keep=[a, a]", "is a list, expected all or a list of column names, each once"),
     ("run.max_failed=-1", 'is -1, expected a whole number of at least 0 or a share of the rows such as "1%"'),
     ("run.max_failed=1 %", 'is "1 %", expected a whole number of at least 0 or a share of the rows such as "1%"'),
@@ -500,7 +510,14 @@ def test_canonical_is_json_with_every_key() -> None:
     whole = canonical(JOB)
     assert json.loads(json.dumps(whole)) == whole
     assert set(whole) == {field.name for field in fields(Job)}
-    assert whole["input"] == {"path": ["a.csv"], "key": None, "columns": None}
+    assert whole["input"] == {
+        "path": ["a.csv"],
+        "key": None,
+        "columns": None,
+        "encoding": None,
+        "delimiter": None,
+        "types": None,
+    }
     run = whole["run"]
     assert isinstance(run, dict)
     assert run["folder"] == "runs"
@@ -565,3 +582,11 @@ def test_any_value_of_any_key_is_taken_or_told(key: tuple[str, ...], value: JSON
 @given(st.text() | yaml_like | st.tuples(st.sampled_from(["name", "model.name", "a.b"]), yaml_like).map("=".join))
 def test_any_override_is_taken_or_told(override: str) -> None:
     assert all(fault.isprintable() for fault in told(GOOD, override))
+
+
+def test_a_fault_inside_a_mapping_names_its_entry() -> None:
+    [fault] = faults(GOOD, "input.types.rating=integer")
+    assert fault == (
+        '--set input.types.rating=integer: input.types.rating: is "integer", '
+        "expected one of text, int, float, bool, date, datetime, timestamp; did you mean int?"
+    )

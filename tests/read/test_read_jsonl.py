@@ -134,7 +134,7 @@ def test_a_faulty_line_does_not_change_the_types(tmp_path: Path) -> None:
 
 def test_a_value_that_changed_its_type_since_the_first_pass_is_a_fault(tmp_path: Path) -> None:
     opened = source(tmp_path, '{"i":1,"b":true,"f":0.5}', '{"i":2,"b":true,"f":0.5}')
-    opened.files[0].write_text('{"i":true,"b":1,"f":"x"}\n{"i":2,"b":true,"f":1}')
+    Path(str(opened.files[0])).write_text('{"i":true,"b":1,"f":"x"}\n{"i":2,"b":true,"f":1}')
     records, faults = read(opened)
     assert records == [{"i": None, "b": None, "f": None}, {"i": 2, "b": True, "f": 1.0}]
     assert list(faults) == [0]

@@ -143,7 +143,7 @@ def test_nothing_makes_no_block(nothing: object) -> None:
 
 def test_a_value_that_is_no_text_is_written_as_the_template_would() -> None:
     assert "\n7\n" in document(7)
-    assert "\n{'a': 1}\n" in document({"a": 1})
+    assert '\n{"a": 1}\n' in document({"a": 1})
 
 
 @pytest.mark.parametrize("text", TEMPLATE_INJECTIONS)

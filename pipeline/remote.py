@@ -1,0 +1,212 @@
+"""Files in the stores of a cloud: s3://, gs:// and abfs://, through pyarrow.fs, which has all three built in.
+
+Credentials, region and endpoint are found as those libraries find them (environment, profile, role of the machine); nothing of
+that is a setting of ours. A store has no folders and no rename, but an object appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+
+from pipeline.errors import AccountRefused, ConfigInvalid, InputUnreadable, PipelineError, StorageFailed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMES = ("s3", "gs", "abfs", "abfss")
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<store>[^/]*)(?P<key>.*)", re.DOTALL)
+_MAGIC = re.compile(r"[*?[]")
+_DENIED = re.compile(
+    r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|EXPIRED_TOKEN|INVALID_CLIENT_TOKEN|UNRECOGNIZED_CLIENT|credential"
+    r"|permission|forbidden|unauthori[sz]ed|unauthenticated|\b40[13]\b",
+    re.IGNORECASE,
+)
+_COPY_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a store says of an object, under the names of os.stat_result."""
+
+    st_size: int
+    st_mtime_ns: int
+    """0 where the store does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One object, by its URL; what it has in common with Path has the same name."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def _pure(self) -> PurePosixPath:
+        return PurePosixPath(self._parts["key"])
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        match = _URL.fullmatch(self.url)
+        assert match is not None, "made by `place`"
+        return match.groupdict()
+
+    @property
+    def name(self) -> str:
+        return self._pure.name
+
+    @property
+    def suffix(self) -> str:
+        return self._pure.suffix
+
+    @property
+    def suffixes(self) -> list[str]:
+        return self._pure.suffixes
+
+    def resolve(self) -> Remote:
+        return self
+
+    def stat(self) -> Found:
+        """Raises FileNotFoundError where there is no such object, OSError otherwise."""
+        system, key = self.system()
+        info = system.get_file_info(key)
+        if not info.is_file:
+            raise FileNotFoundError(2, "no such object", self.url)
+        return Found(info.size, info.mtime_ns or 0)
+
+    def is_file(self) -> bool:
+        try:
+            self.stat()
+        except OSError:
+            return False
+        return True
+
+    def open(self) -> BinaryIO:
+        """For reading, at any place. The caller closes it."""
+        system, key = self.system()
+        return cast("BinaryIO", system.open_input_file(key))
+
+    def stream(self, codec: str | None) -> pa.NativeFile:
+        """For reading from its begin, unpacked. The caller closes it."""
+        system, key = self.system()
+        return system.open_input_stream(key, compression=codec)
+
+    def system(self) -> tuple[pa.fs.FileSystem, str]:
+        """The store, and the object's name in it. Raises OSError."""
+        parts = self._parts
+        system, root = _store(parts["scheme"].lower(), parts["store"])
+        return system, root + parts["key"]
+
+    def matching(self) -> Iterator[Remote]:
+        """The objects that this URL names, read as a glob; sorted. Raises OSError."""
+        system, pattern = self.system()
+        if not _MAGIC.search(pattern) or system.get_file_info(pattern).is_file:
+            yield self
+            return
+        from pyarrow import fs  # imported late: the libraries of the stores take 0.1 s
+
+        fixed = pattern[: _MAGIC.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        infos = system.get_file_info(fs.FileSelector(fixed, allow_not_found=True, recursive=True))
+        begin = self.url[: len(self.url) - len(self._parts["key"])]
+        for path in sorted(info.path for info in infos if info.is_file):
+            if _matches(path, pattern):
+                yield Remote(begin + path[len(pattern) - len(self._parts["key"]) :])
+
+    def refuse_missing_store(self) -> None:
+        """Raises where an object could not be put there: no such bucket, or no way in."""
+        parts = self._parts
+        try:
+            system, root = _store(parts["scheme"].lower(), parts["store"])
+            there = system.get_file_info(root).type.name != "NotFound"
+        except OSError as error:
+            raise refused(self, error, writing=True) from error
+        if not there:
+            raise StorageFailed(
+                f"{self}: there is no bucket or container {parts['store']!r}",
+                todo="make it or mend output.path, then run the same command again",
+            )
+
+    def put(self, file: Path) -> None:
+        """Uploads a file of this machine: the object appears whole when all of it has arrived. Raises StorageFailed and
+        AccountRefused; an older object then stands as it was."""
+        from pyarrow import fs
+
+        try:
+            system, key = self.system()
+            # One call: a loop in Python could be interrupted amid it, and closing the stream then would publish a part.
+            fs.copy_files(str(file), key, fs.LocalFileSystem(), system, chunk_size=_COPY_BYTES, use_threads=False)
+            arrived = self.stat().st_size
+        except OSError as error:
+            raise refused(self, error, writing=True) from error
+        if arrived != file.stat().st_size:
+            raise StorageFailed(f"{self}: {arrived} bytes have arrived of {file.stat().st_size}")
+
+
+Place: TypeAlias = Path | Remote
+
+
+def is_remote(name: str) -> bool:
+    return _URL.fullmatch(name) is not None
+
+
+def place(name: str) -> Place:
+    """A path of this machine, or an object of a store. Raises ConfigInvalid for a URL that is neither."""
+    match = _URL.fullmatch(name)
+    if match is None:
+        return Path(name)
+    if match["scheme"].lower() not in SCHEMES:
+        raise ConfigInvalid(f"{name}: {match['scheme']}:// is not available; known are {', '.join(f'{s}://' for s in SCHEMES)}")
+    if ":" in match["store"].partition("@")[0] and "@" in match["store"]:
+        raise ConfigInvalid(
+            "a URL in the config holds a password",
+            todo="remove it, and give the credentials in the environment as the store's own tools take them",
+        )
+    if not match["store"] or not match["key"].strip("/"):
+        raise ConfigInvalid(f"{name}: expected {match['scheme']}://bucket/name")
+    return Remote(name)
+
+
+def refused(where: Remote, error: OSError, *, writing: bool = False) -> PipelineError:
+    """What an error of a store means for a run."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        reason = "no such object, or no such bucket"
+    elif _DENIED.search(reason):
+        return AccountRefused(
+            f"{where}: the store refuses: {reason}",
+            todo="mend the store's credentials or rights (not those of the API), then run the same command again: "
+            "finished rows are kept",
+        )
+    if writing:
+        return StorageFailed(
+            f"cannot write {where}: {reason}",
+            todo="mend the store or output.path, then run the same command again: finished rows are kept",
+        )
+    return InputUnreadable(
+        f"{where}: cannot be read: {reason}", todo="check input.path and the store, then run the same command again"
+    )
+
+
+@cache
+def _store(scheme: str, store: str) -> tuple[pa.fs.FileSystem, str]:
+    """By bucket, since each may lie in another region. Raises OSError."""
+    from pyarrow import fs
+
+    system, root = fs.FileSystem.from_uri(f"{scheme}://{store}/")
+    return system, root.rstrip("/")
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """As a glob does: `*` stays within one step of the path, `**` does not."""
+    if "**" in pattern:
+        return fnmatchcase(path, pattern.replace("**/", "*").replace("**", "*"))
+    steps, wanted = path.split("/"), pattern.split("/")
+    return len(steps) == len(wanted) and all(map(fnmatchcase, steps, wanted))
