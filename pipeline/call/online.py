@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from pipeline.call.caller import Broken, Budget, Ledger, Response, Stake, Transport
@@ -20,6 +21,7 @@ from pipeline.call.concurrency import Concurrency
 from pipeline.call.conditions import Concerns
 from pipeline.call.gate import Gate
 from pipeline.call.limit import Hold, Limiter, size
+from pipeline.call.media import held_bytes
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.streak import CANARIES, Streak
 from pipeline.call.wire import Shape, Unreadable, read
@@ -28,6 +30,9 @@ from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
 from pipeline.records import JSON, Failure, Origin, Prompt, Reply, Status
 
 OPEN_PER_PLACE = 2
+MOST_HELD_BYTES = 64 << 20
+"""Pictures and documents of all asks that are open. Each is also held as base64 and as JSON while it is sent; what limits many
+large ones is bandwidth, not how many are out."""
 IDLE_S = 0.1
 """When nothing has been open for so long, no neighbour will show why a row failed."""
 HELD = (
@@ -133,8 +138,11 @@ class Online:
     ) -> None:
         """Pulls prompts while there is room, and puts None when the last one has its end."""
         room = asyncio.Event()
+        held = 0
 
-        def ended(task: asyncio.Task[None]) -> None:
+        def ended(task: asyncio.Task[None], released: int) -> None:
+            nonlocal held
+            held -= released
             tasks.discard(task)
             room.set()
 
@@ -160,13 +168,15 @@ class Online:
         try:
             canaries = 0
             async for prompt in prompts:
-                while len(tasks) >= OPEN_PER_PLACE * self._gate.limit:
+                takes = held_bytes(prompt)
+                while len(tasks) >= OPEN_PER_PLACE * self._gate.limit or (tasks and held + takes > MOST_HELD_BYTES):
                     room.clear()
                     await room.wait()
                 canary, sent = not self._answered and canaries < CANARIES, self.requests
                 task = asyncio.create_task(ask(prompt))
                 tasks.add(task)
-                task.add_done_callback(ended)
+                held += takes
+                task.add_done_callback(partial(ended, released=takes))
                 if canary:
                     await asyncio.wait([task])
                     canaries += self.requests > sent

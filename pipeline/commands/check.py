@@ -12,8 +12,7 @@ from pipeline.call.form import API_VERSION
 from pipeline.commands.wiring import Loaded, endpoint, loaded, shown
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
-from pipeline.records import Prompt, Text, Turn
-from pipeline.render.prompt import prompt
+from pipeline.records import Complaint, Document, Image, Link, Medium, Prompt, Text, Turn, Verbatim
 from pipeline.show.text import plain
 
 SHOWN_ROWS = 3
@@ -106,7 +105,7 @@ def _first(made: Loaded) -> list[str]:
     batches = made.source.batches(columns, max_rows=SHOWN_ROWS)
     first = [row for batch in islice(batches, 1) for row in rows(batch, made.needs, made.job.input.key)]
     for row in first:
-        asked = prompt(row, made.templates, made.constant)
+        asked = made.first(row)
         if not isinstance(asked, Prompt):
             lines.append(f"row {plain(row.key)}: input_error: {plain(asked.reason)}")
         elif not shown:
@@ -134,7 +133,19 @@ def _turns(made: Loaded, asked: Prompt) -> Iterator[str]:
 
 
 def _words(turn: Turn) -> str:
-    return "\n".join(block.text for block in turn.blocks if isinstance(block, Text))
+    return "\n".join(said for block in turn.blocks if (said := _said(block)) is not None)
+
+
+def _said(block: Text | Verbatim | Complaint | Medium) -> str | None:
+    match block:
+        case Text():
+            return block.text
+        case Image() | Document():
+            return f"[{block.media_type}, {len(block.data):,} bytes, about {block.tokens:,} tokens]"
+        case Link():
+            return f"[image at {block.url}]"
+        case _:
+            return None
 
 
 def _block(title: str, text: str) -> str:

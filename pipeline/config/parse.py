@@ -24,12 +24,8 @@ from pipeline.records import JSON
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
-    ("input", "root"): None,
-    ("input", "allow_urls"): False,
     ("input", "types"): None,
     ("input", "pages_per_request"): None,
-    ("prompt", "images"): None,
-    ("prompt", "documents"): None,
     ("call", "deadline"): None,
     ("call", "batch_size"): None,
     ("call", "after_expiry"): None,
