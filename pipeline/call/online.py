@@ -30,7 +30,7 @@ from pipeline.events import InDoubt, Listener, Notice, Retrying, Stopping
 from pipeline.records import JSON, Failure, Origin, Prompt, Reply, Status
 
 OPEN_PER_PLACE = 2
-MOST_HELD_BYTES = 64 << 20
+MOST_HELD_BYTES = 32 << 20
 """Pictures and documents of all asks that are open. Each is also held as base64 and as JSON while it is sent; what limits many
 large ones is bandwidth, not how many are out."""
 IDLE_S = 0.1
