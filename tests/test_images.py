@@ -286,3 +286,40 @@ def test_a_csv_may_be_a_list_of_pictures(tmp_path: Path) -> None:
         made.configure(input={"root": "scans"}, prompt=PHOTOS)
         assert made.run().code == 1
         assert [row["_status"] for row in made.rows()] == ["ok", "input_error"]
+
+
+def test_a_folder_gives_a_row_a_file_and_leaves_the_bytes_where_they_are(tmp_path: Path) -> None:
+    scans = tmp_path / "scans"
+    (scans / "a").mkdir(parents=True)
+    held = {name: plain("PNG", colour=colour) for name, colour in (("a/1.png", "red"), ("a/2.jpg", "green"), ("b.png", "blue"))}
+    for name, content in held.items():
+        (scans / name).write_bytes(content)
+    (scans / "notes").write_text("no picture")
+    with serving(answers) as api:
+        made = JobFolder(tmp_path, [], api.url)
+        prompt = {"user": "What is {{ name }}?", "images": ["bytes"]}
+        made.configure(input={"path": "scans/", "key": "path"}, prompt=prompt, call={"concurrency": 1})
+        assert made.run().code == 1
+        assert [pictures(asked) for asked in api.asked] == [[content] for content in held.values()]
+        assert [(row["path"], row["_status"]) for row in made.rows()] == [
+            *((name, "ok") for name in held),
+            ("notes", "input_error"),
+        ]
+        assert "bytes" not in made.table().column_names
+        (scans / "a" / "0.png").write_bytes(plain("PNG", colour="white"))
+        (scans / "a" / "2.jpg").write_bytes(plain("GIF"))
+        (scans / "b.png").unlink()
+        assert made.run().summary["requests"] == 2
+        assert made.run().summary["requests"] == 0
+        assert [row["path"] for row in made.rows()] == ["a/0.png", "a/1.png", "a/2.jpg", "notes"]
+
+
+def test_a_folder_is_its_own_root(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "1.png").write_bytes(plain("PNG"))
+    with serving(answers) as api:
+        made = JobFolder(tmp_path, [], api.url)
+        made.configure(input={"path": "scans/*.png", "key": None, "root": "."}, prompt={"user": "What?", "images": ["bytes"]})
+        assert "input.root: has no use where input.path is a folder" in made.do("check").err
+        made.configure(input={"root": None}, prompt={"documents": ["bytes"]})
+        assert "'bytes' is in prompt.documents too" in made.do("check").err

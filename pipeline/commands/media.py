@@ -9,10 +9,12 @@ import pyarrow as pa
 
 from pipeline.call.models import facts
 from pipeline.errors import ConfigInvalid
+from pipeline.read import folder
 from pipeline.read.beneath import Folder
 from pipeline.read.media import Media, Terms
 from pipeline.read.reference import References
 from pipeline.read.scale import SHARP, STANDARD
+from pipeline.read.source import Source
 from pipeline.settings import Job
 
 WIDE_WINDOW = 1_000_000
@@ -22,18 +24,28 @@ MOST_PAGES, MOST_PAGES_NARROW = 600, 100
 """Of PDFs in one request (build-with-claude/pdf-support, read 2026-08-22)."""
 
 
-def media_of(job: Job, schema: pa.Schema, columns: Collection[str]) -> Media | None:
+def media_columns(job: Job, source: Source) -> dict[str, str]:
+    """Column → the config key that says it holds pictures or documents. Of a folder, `bytes` is what a row's path leads to."""
+    alias = {folder.CONTENT: folder.PATH} if folder.root(source.files[0]) is not None else {}
+    documents = dict.fromkeys((alias.get(name, name) for name in job.prompt.documents or ()), "prompt.documents")
+    return {**documents, **dict.fromkeys((alias.get(name, name) for name in job.prompt.images or ()), "prompt.images")}
+
+
+def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None:
     """The media of each row; None where a row holds texts only. `columns`: what templates take.
 
     ConfigInvalid where `input.root` is no folder, or a column holds nothing that could be a picture or document.
     """
-    images, documents = job.prompt.images or (), job.prompt.documents or ()
-    if not images and not documents:
+    keys = media_columns(job, source)
+    if not keys:
         return None
-    faults = []
+    schema, listing, faults = source.schema, folder.root(source.files[0]), []
+    if listing is not None and job.input.root is not None:
+        faults.append("input.root: has no use where input.path is a folder: its files lie below that")
+    both = sorted({*(job.prompt.images or ())} & {*(job.prompt.documents or ())})
+    faults += [f"prompt.images: {name!r} is in prompt.documents too: a column holds the ones or the others" for name in both]
     if job.input.root is not None and not Path(job.input.root).is_dir():
         faults.append(f"input.root: {job.input.root} is no folder")
-    keys = {**dict.fromkeys(documents, "prompt.documents"), **dict.fromkeys(images, "prompt.images")}
     for name, key in keys.items():
         kind = schema.field(name).type if name in schema.names else pa.null()  # that it is there is checked elsewhere
         if not _may_hold_media(kind):
@@ -43,11 +55,12 @@ def media_of(job: Job, schema: pa.Schema, columns: Collection[str]) -> Media | N
     about = facts(job.model.name)
     is_wide = about.window >= WIDE_WINDOW
     most_bytes = round(job.input.max_row_mb * 1e6)
+    root = listing if job.input.root is None else Path(job.input.root)
     return Media(
-        images=tuple(images),
-        documents=tuple(documents),
+        images=tuple(name for name, key in keys.items() if key == "prompt.images"),
+        documents=tuple(name for name, key in keys.items() if key == "prompt.documents"),
         references=References(
-            root=None if job.input.root is None else Folder(Path(job.input.root)),
+            root=None if root is None else Folder(root),
             hosts=job.input.allow_urls or (),
             most_bytes=most_bytes,
         ),
@@ -58,7 +71,8 @@ def media_of(job: Job, schema: pa.Schema, columns: Collection[str]) -> Media | N
             image_bytes=round(job.input.max_image_mb * 1e6),
         ),
         columns=frozenset(columns),
-        by_name=any(not _holds_bytes(schema.field(name).type) for name in keys if name in schema.names),
+        # The list of a folder's files tells of itself that one has changed.
+        by_name=listing is None and any(not _holds_bytes(schema.field(name).type) for name in keys if name in schema.names),
     )
 
 

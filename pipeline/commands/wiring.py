@@ -28,7 +28,7 @@ from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
-from pipeline.commands.media import media_of
+from pipeline.commands.media import media_columns, media_of
 from pipeline.commands.prices import prices_file, shipped_prices
 from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, refuse_unstated, template_text, users
 from pipeline.commands.rehearsal import read_script
@@ -130,7 +130,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit)
     needs = _needs(job, templates, source)
-    media = media_of(job, source.schema, templates.columns)
+    media = media_of(job, source, templates.columns)
     examples = examples_of(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
     fixed = constant(templates, schema, examples, earlier)
     forms = tuple(cached(one, fixed) for one in forms)
@@ -379,7 +379,6 @@ def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:
         if hidden:
             raise ConfigInvalid(f"prompt.user takes {', '.join(hidden)}, which input.columns does not list")
     wanted = [(name, f"{user.where}, line {line}") for user in templates.users for name, line in user.columns.items()]
-    wanted += [(name, "prompt.images") for name in job.prompt.images or ()]
-    wanted += [(name, "prompt.documents") for name in job.prompt.documents or ()]
+    wanted += media_columns(job, source).items()
     require(there, [name for name, _ in wanted], dict(reversed(wanted)))
     return tuple(name for name in there.names if name in dict(wanted))

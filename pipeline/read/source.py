@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 import pyarrow as pa
 
-from pipeline.errors import InputUnreadable
-from pipeline.read import csv, jsonl, parquet
+from pipeline.errors import ConfigInvalid, InputUnreadable
+from pipeline.read import csv, folder, jsonl, parquet
 from pipeline.read.columns import batch
 from pipeline.read.format import Format, Part, reading
 from pipeline.read.paths import expand
@@ -24,6 +25,9 @@ _TEXT_FORMATS: MappingProxyType[str, Format] = MappingProxyType(
     {".csv": csv, ".tsv": csv, ".jsonl": jsonl, ".ndjson": jsonl},
 )
 _FORMATS: MappingProxyType[str, Format] = MappingProxyType({".parquet": parquet, **_TEXT_FORMATS})
+
+
+_LOOKED_AT = 100
 
 
 class Source(Protocol):
@@ -58,6 +62,7 @@ def open_source(paths: Sequence[str], *, limit: int | None = None) -> Source:
     Raises ConfigInvalid for a kind of input that is not available yet, InputUnreadable otherwise.
     """
     files = expand(paths)
+    _refuse_mixture(files)
     formats = tuple(_format(path) for path in files)
     schemas: dict[Path, pa.Schema] = {}
     for form in dict.fromkeys(formats):
@@ -66,7 +71,27 @@ def open_source(paths: Sequence[str], *, limit: int | None = None) -> Source:
     return _Files(union([(path, schemas[path]) for path in files]), files, formats, limit)
 
 
+def _refuse_mixture(files: Sequence[Path]) -> None:
+    """A folder of files is an input of its own, unless what it holds is tables."""
+    for path in files:
+        if folder.root(path) is None:
+            continue
+        if len(files) > 1:
+            raise ConfigInvalid(f"input.path: {path}: a folder, or a glob over images and documents, must be the only input")
+        with reading(path):
+            entries = [Path(entry.path) for entry in islice(folder.listed(path), _LOOKED_AT)]
+        if not entries:
+            raise InputUnreadable(f"{path}: holds no file", todo="check input.path, then run the same command again")
+        if all(suffix(entry) in _FORMATS for entry in entries):
+            raise ConfigInvalid(
+                f"input.path: {path}: holds tables, and a folder gives a row a file; "
+                f"use a glob such as {path}/*{entries[0].suffix}"
+            )
+
+
 def _format(path: Path) -> Format:
+    if folder.root(path) is not None:
+        return folder
     packed = path.suffix.lower() in CODECS
     known = _TEXT_FORMATS if packed else _FORMATS
     try:
