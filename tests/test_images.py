@@ -323,3 +323,12 @@ def test_a_folder_is_its_own_root(tmp_path: Path) -> None:
         assert "input.root: has no use where input.path is a folder" in made.do("check").err
         made.configure(input={"root": None}, prompt={"documents": ["bytes"]})
         assert "'bytes' is in prompt.documents too" in made.do("check").err
+
+
+def test_the_small_model_is_not_shown_pictures_and_a_rehearsal_is(tmp_path: Path) -> None:
+    with serving(answers) as api:
+        made = job(tmp_path, api, {"photo": [plain("PNG")]}, call={"base_url": "local"})
+        assert made.run().summary["ok"] == 1
+        assert api.asked == []
+        made.configure(model={"name": "smollm2-135m"})
+        assert "prompt.images: smollm2-135m reads text only" in made.do("check").err

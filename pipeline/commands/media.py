@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.call.models import facts
+from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.errors import ConfigInvalid
 from pipeline.read import folder
 from pipeline.read.beneath import Folder
@@ -44,6 +45,10 @@ def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None
         faults.append("input.root: has no use where input.path is a folder: its files lie below that")
     both = sorted({*(job.prompt.images or ())} & {*(job.prompt.documents or ())})
     faults += [f"prompt.images: {name!r} is in prompt.documents too: a column holds the ones or the others" for name in both]
+    if job.prompt.images and job.call.base_url == "local" and served(job.model.name) == SMALL_MODEL:
+        faults.append(
+            f"prompt.images: {SMALL_MODEL} reads text only; name a Claude, whose answers are rehearsed, or ask the API"
+        )
     if job.input.root is not None and not Path(job.input.root).is_dir():
         faults.append(f"input.root: {job.input.root} is no folder")
     for name, key in keys.items():
