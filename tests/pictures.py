@@ -32,14 +32,32 @@ def animated(form: str) -> bytes:
     return encoded(frames[0], form, save_all=True, append_images=frames[1:], duration=100)
 
 
-def turned(width: int = 60, height: int = 40) -> bytes:
-    """A JPEG that is stored on its side: upright, its left half is red and its right half blue."""
+def turned(form: str = "JPEG", orientation: int = 6, width: int = 60, height: int = 40) -> bytes:
+    """A picture that its metadata says how to turn: its left half is red then, its right one blue over white."""
     upright = Image.new("RGB", (width, height), "red")
     upright.paste("blue", (width // 2, 0, width, height))
+    upright.paste("white", (width * 3 // 4, height // 2, width, height))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise by 90 degrees
+    exif[0x0112] = orientation
     exif[0x010F] = "CANARY camera"
-    return encoded(upright.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif)
+    stored = upright
+    for step in _STORED[orientation]:
+        stored = stored.transpose(step)
+    return encoded(stored, form, quality=95, exif=exif)
+
+
+_TURN = Image.Transpose
+_STORED: dict[int, tuple[Image.Transpose, ...]] = {
+    1: (),
+    2: (_TURN.FLIP_LEFT_RIGHT,),
+    3: (_TURN.ROTATE_180,),
+    4: (_TURN.FLIP_TOP_BOTTOM,),
+    5: (_TURN.ROTATE_90, _TURN.FLIP_TOP_BOTTOM),
+    6: (_TURN.ROTATE_90,),
+    7: (_TURN.ROTATE_90, _TURN.FLIP_LEFT_RIGHT),
+    8: (_TURN.ROTATE_270,),
+}
+"""Exif 2.32, orientation: where row 0 and column 0 of what is stored belong."""
 
 
 def chunk(name: bytes, content: bytes) -> bytes:

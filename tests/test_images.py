@@ -152,17 +152,24 @@ _SAID = {
 }
 
 
-def test_a_picture_on_its_side_is_sent_upright_and_without_its_metadata(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_on_its_side_is_sent_upright_and_without_its_metadata(tmp_path: Path, form: str) -> None:
     with serving(answers) as api:
-        assert job(tmp_path, api, {"photo": [turned()]}).run().code == 0
-        (sent,) = pictures(api.asked[0])
-    assert b"CANARY" not in sent
-    with Image.open(io.BytesIO(sent)) as seen:
-        left, right = seen.convert("RGB").getpixel((5, 20)), seen.convert("RGB").getpixel((55, 20))
-        assert seen.size == (60, 40)
-    assert isinstance(left, tuple)
-    assert isinstance(right, tuple)
-    assert (left[0] > 240, right[2] > 240) == (True, True)
+        made = job(tmp_path, api, {"photo": [turned(form, orientation) for orientation in range(2, 9)]})
+        assert made.run().code == 0
+        sent = [data for asked in api.asked for data in pictures(asked)]
+    assert len(sent) == 7
+    for data in sent:
+        assert b"CANARY" not in data
+        with Image.open(io.BytesIO(data)) as seen:
+            assert (seen.size, len(seen.getexif())) == ((60, 40), 0)
+            assert [_colour(seen, at) for at in ((5, 5), (5, 35), (55, 5), (55, 35))] == ["red", "red", "blue", "white"]
+
+
+def _colour(image: Image.Image, at: tuple[int, int]) -> str:
+    pixel = image.convert("RGB").getpixel(at)
+    assert isinstance(pixel, tuple)
+    return {"100": "red", "001": "blue", "111": "white"}["".join(str(int(band > 150)) for band in pixel)]
 
 
 @pytest.mark.parametrize(("model", "size"), [("claude-haiku-5-5", (2576, 1288)), ("claude-haiku-4-5", (1568, 784))])

@@ -87,6 +87,7 @@ class Online:
     """Shared by all callers of a run; None: one of its own."""
     proven: bool = False
     """Whether an earlier run had a reply to a request of this form."""
+    most_held_bytes: int = MOST_HELD_BYTES
     in_flight: int = field(default=0, init=False)
     requests: int = field(default=0, init=False)
     """HTTP requests sent so far."""
@@ -169,7 +170,7 @@ class Online:
             canaries = 0
             async for prompt in prompts:
                 takes = held_bytes(prompt)
-                while len(tasks) >= OPEN_PER_PLACE * self._gate.limit or (tasks and held + takes > MOST_HELD_BYTES):
+                while len(tasks) >= OPEN_PER_PLACE * self._gate.limit or (tasks and held + takes > self.most_held_bytes):
                     room.clear()
                     await room.wait()
                 canary, sent = not self._answered and canaries < CANARIES, self.requests

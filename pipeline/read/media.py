@@ -133,7 +133,7 @@ class Media:
         if size == (width, height) and seen.orientation == 1 and not is_heavy:
             return None
         # A photograph stays one; what may be a drawing or a scan stays without loss, unless that is too large.
-        return Recipe(seen.kind, "jpeg" if seen.kind == "jpeg" or is_heavy else "png", *size)
+        return Recipe(seen.kind, "jpeg" if seen.kind == "jpeg" or is_heavy else "png", *size, seen.orientation)
 
     def _document(self, content: bytes | str, where: str) -> tuple[Document, int]:
         """The document, and how many pages of a PDF it is."""

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
 QUALITY = 90
+UPRIGHT = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""Orientation of the metadata → what turns it upright. Not by Pillow's own reading of it, which knows further places than Exif
+and so may turn another way than the size was reckoned for."""
 FORMATS = {"jpeg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP"}
 
 
@@ -29,6 +40,8 @@ class Recipe:
     width: int
     """Of the result, upright."""
     height: int
+    orientation: int = 1
+    """Of the original, by its metadata."""
 
 
 def shrunk(data: bytes, recipe: Recipe) -> bytes:
@@ -38,7 +51,7 @@ def shrunk(data: bytes, recipe: Recipe) -> bytes:
 
 def _made(what: dict[str, Any], data: bytes) -> bytes:
     # Only in this process, within its limits.
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     recipe = Recipe(**what)
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -47,15 +60,23 @@ def _made(what: dict[str, Any], data: bytes) -> bytes:
         # A JPEG is decoded at a half or a quarter of its size where that is enough.
         opened.draft(None, (2 * max(recipe.width, recipe.height),) * 2)
         opened.load()
-        image: Image.Image = ImageOps.exif_transpose(opened)
+        image: Image.Image = opened
+        if image.mode in ("1", "P", "PA"):
+            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+        elif image.mode.startswith("I;"):
+            image = image.convert("I")
+        # Smaller first: at its full size, each copy of the largest picture is a quarter of a gigabyte.
+        size = (recipe.height, recipe.width) if recipe.orientation >= 5 else (recipe.width, recipe.height)
+        if image.size != size:
+            image = image.resize(size, Image.Resampling.LANCZOS)
+    if recipe.orientation in UPRIGHT:
+        image = image.transpose(Image.Transpose[UPRIGHT[recipe.orientation]])
     image = _eight_bits(image)
     if recipe.target == "jpeg":
         image = _flat(image)
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGBA")
-    if image.size != (recipe.width, recipe.height):
-        image = image.resize((recipe.width, recipe.height), Image.Resampling.LANCZOS)
-    image.info.clear()
+    image.info = {}
     out = io.BytesIO()
     if recipe.target == "jpeg":
         image.save(out, "JPEG", quality=QUALITY)
@@ -66,8 +87,8 @@ def _made(what: dict[str, Any], data: bytes) -> bytes:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """16 bits of grey as 8: Pillow's own conversion would cut the bright ones off instead of scaling all."""
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if image.mode == "I":
+        return image.point(lambda value: value * (1 / 256)).convert("L")
     return image
 
 
