@@ -204,8 +204,11 @@ def test_a_row_that_holds_too_much_ends_alone(tmp_path: Path) -> None:
         made = job(tmp_path, api, {"photo": pa.array([[small], [small, large]], pa.list_(pa.binary()))})
         made.configure(input={"max_row_mb": 0.1})
         assert made.run().code == 1
-    assert [row["_status"] for row in made.rows()] == ["ok", "input_error"]
-    assert "more than the 0.1 of input.max_row_mb" in made.rows()[1]["_error"]
+        assert [row["_status"] for row in made.rows()] == ["ok", "input_error"]
+        assert "more than the 0.1 of input.max_row_mb" in made.rows()[1]["_error"]
+        made.configure(input={"max_row_mb": 1})
+        assert made.run().summary["requests"] == 1, "the row that was too large is looked at again, the other is paid"
+        assert [row["_status"] for row in made.rows()] == ["ok", "ok"]
 
 
 def test_urls_go_to_the_api_only_where_their_host_is_listed_and_are_never_fetched(tmp_path: Path) -> None:
@@ -275,6 +278,7 @@ def test_check_shows_the_picture_and_a_column_that_holds_none_is_refused(tmp_pat
         made = job(tmp_path, api, {"photo": [plain("PNG", 560, 280)], "number": [1]})
         assert "[image/png, " in (shown := made.do("check").out)
         assert "about 200 tokens]" in shown
+        assert "more than 2,576 pixels a side or 4,784 tokens are scaled down" in shown
         made.configure(prompt={"images": ["number"]})
         assert "column 'number' holds int64, which is neither bytes nor a path" in made.do("check").err
         made.configure(prompt={"images": ["phot"]})

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.call.form import API_VERSION
+from pipeline.commands.media import notes
 from pipeline.commands.wiring import Loaded, endpoint, loaded, shown
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
@@ -63,6 +64,7 @@ def _asking(made: Loaded) -> list[str]:
         *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),
         *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
         *(f"note       {note}" for note in dict.fromkeys(note for one in made.forms for note in one.notes)),
+        *(f"note       {note}" for note in notes(made.media)),
         *(f"advice     {plain(advice, SHOWN_CHARACTERS)}" for advice in _advice(made)),
     ]
 

@@ -81,6 +81,17 @@ def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None
     )
 
 
+def notes(media: Media | None) -> tuple[str, ...]:
+    """What is done to images before they are sent, for a person: nothing happens to them unsaid."""
+    if media is None or not media.images:
+        return ()
+    sight = media.terms.sight
+    return (
+        f"images go out as they are; those of more than {sight.side:,} pixels a side or {sight.tokens:,} tokens are scaled "
+        "down to what the model sees, those on their side are turned upright",
+    )
+
+
 def _may_hold_media(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         return _may_hold_media(kind.value_type)
@@ -94,6 +105,8 @@ def _may_hold_media(kind: pa.DataType) -> bool:
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     """Whether nothing lies outside of the input's own files."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _holds_bytes(kind.value_type)
     return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
