@@ -83,8 +83,8 @@ class Media:
         return replace(row, values=values, media=media)
 
     def _media(self, row: Row) -> Iterator[Medium]:
-        documents = [(name, found) for name in self.documents for found in self.references.behind(row.values[name])]
-        images = [(name, found) for name in self.images for found in self.references.behind(row.values[name])]
+        documents = list(self._found(row, self.documents))
+        images = list(self._found(row, self.images))
         if not documents and not images:
             raise Unfit(f"nothing stands in {', '.join((*self.images, *self.documents))}: there is nothing to look at")
         if len(images) > self.terms.most_images:
@@ -99,6 +99,18 @@ class Media:
         sight = self.terms.sight.among(len(images))
         for name, found in images:
             yield self._image(_there(name, found), _where(name, found), sight)
+
+    def _found(self, row: Row, names: tuple[str, ...]) -> Iterator[tuple[str, Found | Missing]]:
+        """What the columns lead to. Ends where it is more than a row may hold: a list may name any number of files."""
+        held = 0
+        for name in names:
+            for found in self.references.behind(row.values[name]):
+                held += len(found.content) if isinstance(found, Found) else 0
+                if held > self.references.most_bytes:
+                    raise Unfit(
+                        f"{name} brings the row to more than the {self.references.most_bytes / 1e6:g} of input.max_row_mb"
+                    )
+                yield name, found
 
     def _image(self, content: bytes | str, where: str, sight: Sight) -> Image | Link:
         if isinstance(content, str):

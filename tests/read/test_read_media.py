@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+from pipeline.read.beneath import Folder
 from pipeline.read.media import Media, Terms
 from pipeline.read.reference import References
 from pipeline.read.scale import SHARP
@@ -67,3 +69,12 @@ def test_many_pictures_in_a_request_are_smaller_and_too_many_are_a_fault() -> No
 def test_only_what_a_template_takes_is_held_on_to() -> None:
     assert MEDIA.of(Row(0, "k", {"photo": plain("PNG"), "text": "t"})).values == {"text": "t"}
     assert MEDIA.of(Row(0, "k", {"photo": b"broken", "text": "t"})).values == {"text": "t"}
+
+
+def test_a_row_that_names_more_than_it_may_hold_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(plain("PNG"))
+    references = References(Folder(tmp_path), (), 1_000)
+    row = Row(0, "k", {"photo": ["1.png"] * 1_000_000})
+    assert (
+        replace(MEDIA, references=references).of(row).fault == "photo brings the row to more than the 0.001 of input.max_row_mb"
+    )
