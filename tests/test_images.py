@@ -57,6 +57,9 @@ def test_the_bytes_of_a_picture_arrive_as_they_are_before_the_text(tmp_path: Pat
         "transformations": {"oversized_image": "error"},
     }
     assert text == {"type": "text", "text": "What is it?"}
+    filed = b"".join(path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file())
+    assert held not in filed
+    assert b64encode(held)[:60] not in filed
 
 
 def test_each_way_to_name_a_picture_sends_its_bytes(tmp_path: Path) -> None:
