@@ -56,6 +56,42 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A block that holds a picture as it is sent."""
+
+    media_type: str
+    """`image/jpeg`, `image/png`, `image/gif` or `image/webp`, by its content."""
+    data: bytes = field(repr=False)
+    digest: str
+    """Tells it from every other picture: the SHA-256 of the bytes that it was made from, and how."""
+    tokens: int
+    """What the model counts for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A block that holds a document other than a picture."""
+
+    media_type: Literal["application/pdf", "text/plain"]
+    data: bytes = field(repr=False)
+    """Of a text: UTF-8."""
+    digest: str
+    """The SHA-256 of the bytes that it was made from."""
+    tokens: int
+    """About what the model counts for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A block that names a picture which the API is to fetch itself."""
+
+    url: str
+
+
+Medium: TypeAlias = Image | Document | Link
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One input record, reduced to the columns that its prompt needs."""
 
@@ -69,6 +105,8 @@ class Row:
     """Why the reader could not give this record whole (a ragged CSV line, say); such a row is an `input_error`."""
     use: Use = "any"
     """What may answer it."""
+    media: tuple[Medium, ...] = ()
+    """Pictures and documents, in the order in which the prompt shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +133,7 @@ class Complaint:
 @dataclass(frozen=True, slots=True)
 class Turn:
     role: Literal["user", "assistant"]
-    blocks: tuple[Text | Verbatim | Complaint, ...]
+    blocks: tuple[Text | Verbatim | Complaint | Medium, ...]
 
 
 @dataclass(frozen=True, slots=True)

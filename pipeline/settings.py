@@ -71,6 +71,11 @@ Name = Annotated[
     doc("a name for the run folder: at most 60 letters, digits, . _ -, not starting with a dot"),
 ]
 Columns = Annotated[tuple[str, ...], Predicate(_each_once), doc("a list of column names, each once")]
+Hosts = Annotated[
+    tuple[Annotated[str, Predicate(re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?").fullmatch)], ...],
+    MinLen(1),
+    doc("a list of host names in lower case, such as [images.example.org]"),
+]
 Endpoint = Annotated[
     str, Predicate(is_endpoint), doc("local, an https:// URL without a password, or an http:// URL of this machine")
 ]
@@ -105,6 +110,14 @@ class Input:
     """Of CSV and TSV; None: found in the header."""
     types: Types | None = None
     """Columns of CSV, TSV and JSONL that are not text, by name; None: none."""
+    root: Text | None = None
+    """The folder below which the files lie that rows name."""
+    allow_urls: Hosts | Literal[False] = False
+    """Hosts whose https URLs are passed on to the API; nothing is fetched here."""
+    max_image_mb: Annotated[float, Gt(0)] = 10.0
+    """A picture's length in base64."""
+    max_row_mb: Annotated[float, Gt(0)] = 30.0
+    """All that a row brings into its first request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +157,10 @@ class Prompting:
     """None: the built-in template, which states the schema."""
     examples: Text | None = None
     """A JSONL file of few-shot examples."""
+    images: Columns | None = None
+    """Columns that hold pictures: bytes, paths below `input.root`, data URIs or URLs."""
+    documents: Columns | None = None
+    """Columns that hold PDF or plain text documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

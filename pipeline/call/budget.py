@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 from unicodedata import is_normalized, normalize
 
+from pipeline.call.media import Encoded
 from pipeline.records import JSON, Usage
 
 Cache = Literal["5m", "1h", "off"]
@@ -99,6 +100,8 @@ def _tokens(content: JSON) -> int:
             return sum(map(_tokens, content))
         case {"type": "text", "text": str(text)}:
             return _bytes(text)
+        case {"type": "image" | "document", "source": {"data": Encoded() as data}}:
+            return min(data.most + MESSAGE_TOKENS, MOST_TOKENS)
         case {"type": "image"}:
             return IMAGE_TOKENS + MESSAGE_TOKENS
         case {"type": "document", "source": {"type": "base64" | "url" | "file"}}:

@@ -15,7 +15,7 @@ from pipeline.call.extra import faults as extra_faults
 from pipeline.call.extra import notes as extra_notes
 from pipeline.call.models import ALL, Facts, facts, known
 from pipeline.errors import ConfigInvalid
-from pipeline.records import JSON, Constant, Verbatim
+from pipeline.records import JSON, Constant, Text, Verbatim
 from pipeline.schema.load import Schema
 from pipeline.schema.tool import tool, tool_fault
 from pipeline.schema.wire import Native, native
@@ -111,7 +111,14 @@ def cached(made: Form, constant: Constant) -> Form:
     if made.cache == "off" or least is None:
         return made
     blocks = [block for turn in constant.examples for block in turn.blocks]
-    texts = [constant.system, *(block.content if isinstance(block, Verbatim) else block.text for block in blocks)]
+    texts = [
+        constant.system,
+        *(
+            block.content if isinstance(block, Verbatim) else block.text
+            for block in blocks
+            if isinstance(block, Verbatim | Text)
+        ),
+    ]
     if made.way != "prompt":
         # How much the API adds for a format is not documented; it describes the schema, so it is taken to be as long.
         texts.append(json.dumps(made.schema, ensure_ascii=False))

@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.records import Prompt, Usage, Verbatim
+from pipeline.call.media import characters
+from pipeline.records import Complaint, Medium, Prompt, Text, Usage, Verbatim
 
 BURST_S = 0.5
 """What may leave at once, as time at the pace: a wake-up that comes late by less loses nothing."""
@@ -245,9 +246,17 @@ class Limiter:
 
 def size(prompt: Prompt) -> int:
     """Characters of a prompt that are its row's own: the constant part is alike for all."""
-    return sum(
-        len(block.content if isinstance(block, Verbatim) else block.text) for turn in prompt.turns for block in turn.blocks
-    )
+    return sum(_size(block) for turn in prompt.turns for block in turn.blocks)
+
+
+def _size(block: Text | Verbatim | Complaint | Medium) -> int:
+    match block:
+        case Verbatim():
+            return len(block.content)
+        case Text() | Complaint():
+            return len(block.text)
+        case _:
+            return characters(block)
 
 
 def _costs(input_tokens: float, output_tokens: float) -> dict[str, float]:

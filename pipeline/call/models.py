@@ -40,6 +40,11 @@ class Facts:
     """What API version 2023-06-01 takes of temperature, top_p and top_k: any value, or only the model's own default."""
     geo: bool = True
     """Whether `inference_geo` is taken."""
+    sharp: bool = True
+    """Whether it sees pictures of up to 2,576 pixels, as models since 4.7 do, or of 1,568 (build-with-claude/vision, read
+    2026-08-22)."""
+    window: int = 1_000_000
+    """Tokens of the context: with fewer than a million, fewer pictures and pages fit into a request too."""
     retires: str | None = None
     """The day on which the model ends, where one was announced."""
 
@@ -55,15 +60,45 @@ MODELS: dict[str, Facts] = {
     "claude-sonnet-5": Facts("disabled", "adaptive", None, ALL, min_cached=1024, sampling="default"),
     "claude-opus-4-8": Facts("absent", "adaptive", None, ALL, min_cached=1024, sampling="default"),
     "claude-opus-4-7": Facts("absent", "adaptive", None, ALL, min_cached=2048, sampling="default"),
-    "claude-opus-4-6": Facts("absent", "adaptive", None, NO_XHIGH, min_cached=4096, sampling="free"),
-    "claude-sonnet-4-6": Facts("absent", "adaptive", None, NO_XHIGH, min_cached=1024, sampling="free"),
+    "claude-opus-4-6": Facts("absent", "adaptive", None, NO_XHIGH, min_cached=4096, sampling="free", sharp=False),
+    "claude-sonnet-4-6": Facts("absent", "adaptive", None, NO_XHIGH, min_cached=1024, sampling="free", sharp=False),
     "claude-opus-4-5": Facts(
-        "absent", "enabled", None, ALL[:3], max_output=64_000, min_cached=4096, sampling="free", geo=False
+        "absent",
+        "enabled",
+        None,
+        ALL[:3],
+        max_output=64_000,
+        min_cached=4096,
+        sampling="free",
+        geo=False,
+        sharp=False,
+        window=200_000,
     ),
     "claude-sonnet-4-5": Facts(
-        "absent", "enabled", None, (), max_output=64_000, min_cached=1024, sampling="free", geo=False, retires="2026-11-30"
+        "absent",
+        "enabled",
+        None,
+        (),
+        max_output=64_000,
+        min_cached=1024,
+        sampling="free",
+        geo=False,
+        sharp=False,
+        window=200_000,
+        retires="2026-11-30",
     ),
-    "claude-haiku-4-5": Facts("absent", "enabled", None, (), max_output=64_000, min_cached=4096, sampling="free", geo=False),
+    "claude-haiku-4-5": Facts(
+        "absent",
+        "enabled",
+        None,
+        (),
+        max_output=64_000,
+        min_cached=4096,
+        sampling="free",
+        geo=False,
+        sharp=False,
+        window=200_000,
+    ),
 }
 
 DATED = {

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeAlias
 
 from pipeline.call.caller import Broken, Budget, Ledger, Response, Stake, Transport
@@ -20,6 +21,7 @@ from pipeline.call.concurrency import Concurrency
 from pipeline.call.conditions import Concerns
 from pipeline.call.gate import Gate
 from pipeline.call.limit import Hold, Limiter, size
+from pipeline.call.media import held_bytes
 from pipeline.call.retry import Attempt, Halted, Patience, attempts
 from pipeline.call.streak import CANARIES, Streak
 from pipeline.call.wire import Shape, Unreadable, read
@@ -30,6 +32,9 @@ from pipeline.records import JSON, Failure, Origin, Prompt, Reply, Status
 OPEN_PER_PLACE = 2
 MOST_OPEN = 10_000
 """Asks, with those that only wait for another ask of the same: 60 copies in a row must not keep all others waiting."""
+MOST_HELD_BYTES = 32 << 20
+"""Pictures and documents of all asks that are open. Each is also held as base64 and as JSON while it is sent; what limits many
+large ones is bandwidth, not how many are out."""
 IDLE_S = 0.1
 """When nothing has been open for so long, no neighbour will show why a row failed."""
 HELD = (
@@ -84,6 +89,7 @@ class Online:
     """Shared by all callers of a run; None: one of its own."""
     proven: bool = False
     """Whether an earlier run had a reply to a request of this form."""
+    most_held_bytes: int = MOST_HELD_BYTES
     in_flight: int = field(default=0, init=False)
     requests: int = field(default=0, init=False)
     """HTTP requests sent so far."""
@@ -138,8 +144,11 @@ class Online:
         done: asyncio.Queue[Ended | BaseException | None],
     ) -> None:
         """Pulls prompts while there is room, and puts None when the last one has its end."""
+        held = 0
 
-        def ended(task: asyncio.Task[None]) -> None:
+        def ended(task: asyncio.Task[None], released: int) -> None:
+            nonlocal held
+            held -= released
             tasks.discard(task)
             self._room.set()
 
@@ -165,13 +174,15 @@ class Online:
         try:
             canaries = 0
             async for prompt in prompts:
-                while len(tasks) - self._copies >= OPEN_PER_PLACE * self._gate.limit or len(tasks) >= MOST_OPEN:
+                takes = held_bytes(prompt)
+                while self._full(len(tasks)) or (tasks and held + takes > self.most_held_bytes):
                     self._room.clear()
                     await self._room.wait()
                 canary, sent = not self._answered and canaries < CANARIES, self.requests
                 task = asyncio.create_task(ask(prompt))
                 tasks.add(task)
-                task.add_done_callback(ended)
+                held += takes
+                task.add_done_callback(partial(ended, released=takes))
                 if canary:
                     await asyncio.wait([task])
                     canaries += self.requests > sent
@@ -186,6 +197,10 @@ class Online:
         for item in self._streak.taken_back() if self.halt.is_set() else self._streak.all():
             done.put_nowait(item)
         done.put_nowait(upstream)
+
+    def _full(self, asks: int) -> bool:
+        """Whether no more asks may be open, beside those that only wait for another ask of the same."""
+        return asks - self._copies >= OPEN_PER_PLACE * self._gate.limit or asks >= MOST_OPEN
 
     def _told_apart(self, prompt: Prompt, concluded: Concluded) -> list[Ended]:
         """What may be given now that this ask has its end; a row that failed is given when it is clear why."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from pipeline.call import media
 from pipeline.call.form import TOOL_NAME, Form
-from pipeline.records import JSON, Complaint, Constant, Prompt, Reply, Text, Turn, Usage, Verbatim
+from pipeline.records import JSON, Complaint, Constant, Medium, Prompt, Reply, Text, Turn, Usage, Verbatim
 from pipeline.schema.load import deeper_than
 
 KEY_BYTES = 16
@@ -57,12 +59,13 @@ class Shape:
     def key(self, prompt: Prompt) -> bytes:
         """The request key, 16 bytes: equal for equal requests. Row, attempt and transport (streamed or whole) are no part.
 
-        BLAKE2b over `base`, `max_tokens` and the canonical JSON of the row's own turns. `max_tokens` stands apart, so that
-        an answer bought with more room is the one that a job with that much room asks for.
+        BLAKE2b over `base`, `max_tokens` and the canonical JSON of the row's own turns, with digests in place of pictures
+        and documents. `max_tokens` stands apart, so that an answer bought with more room is the one that a job with that
+        much room asks for.
         """
         own = self.of(prompt)
         room = own.form.max_tokens if prompt.max_tokens is None else prompt.max_tokens
-        return _digest(own.base, str(room).encode(), _canonical(_messages(prompt.turns, own.open_tools)))
+        return _digest(own.base, str(room).encode(), _canonical(_messages(prompt.turns, own.open_tools, media.named)))
 
     def identity(self, first: Prompt) -> bytes:
         """What a row asks from its first turn to its last, 16 bytes: for a single turn, the key of its request. A row whose
@@ -160,8 +163,11 @@ def _as_tool_calls(examples: tuple[Turn, ...]) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _messages(turns: tuple[Turn, ...], open_tools: tuple[str, ...]) -> list[JSON]:
+def _messages(
+    turns: tuple[Turn, ...], open_tools: tuple[str, ...], shown: Callable[[Medium], JSON] = media.block
+) -> list[JSON]:
     """API messages. A user turn after tool calls must begin with their results: `open_tools` are calls left without.
+    `shown`: what stands for a picture or document.
 
     An assistant's turn with nothing in it that the API would take back is left out, and the user's turns around it are one.
     """
@@ -170,10 +176,10 @@ def _messages(turns: tuple[Turn, ...], open_tools: tuple[str, ...]) -> list[JSON
     """Content of the user's turn that is being gathered."""
     for turn in turns:
         if turn.role == "user":
-            said += _said(turn, open_tools)
+            said += _said(turn, open_tools, shown)
             open_tools = ()
             continue
-        content = _returnable([block for part in turn.blocks for block in _blocks(part)])
+        content = _returnable([block for part in turn.blocks for block in _blocks(part, shown)])
         if content:
             messages += [{"role": "user", "content": said}, {"role": "assistant", "content": content}]
             said = []
@@ -181,14 +187,14 @@ def _messages(turns: tuple[Turn, ...], open_tools: tuple[str, ...]) -> list[JSON
     return [*messages, {"role": "user", "content": said}] if said else messages
 
 
-def _said(turn: Turn, open_tools: tuple[str, ...]) -> list[JSON]:
+def _said(turn: Turn, open_tools: tuple[str, ...], shown: Callable[[Medium], JSON]) -> list[JSON]:
     """Content of a user's turn."""
     complaint = turn.blocks[0] if turn.blocks and isinstance(turn.blocks[0], Complaint) else None
     if complaint is None or not open_tools:
         results: list[JSON] = [
             {"type": "tool_result", "tool_use_id": identity, "content": "Recorded."} for identity in open_tools
         ]
-        return [*results, *(block for part in turn.blocks for block in _blocks(part))]
+        return [*results, *(block for part in turn.blocks for block in _blocks(part, shown))]
     # A failed call is mended by calling again, and text after a result leads the model to end its turn (platform.claude.com/
     # docs, build-with-claude/handling-stop-reasons, read 2026-11-25): so the complaint is the result itself.
     return [
@@ -196,11 +202,15 @@ def _said(turn: Turn, open_tools: tuple[str, ...]) -> list[JSON]:
     ]
 
 
-def _blocks(part: Text | Verbatim | Complaint) -> list[JSON]:
-    if isinstance(part, Verbatim):
-        content: list[JSON] = json.loads(part.content)
-        return content
-    return [{"type": "text", "text": part.text}]
+def _blocks(part: Text | Verbatim | Complaint | Medium, shown: Callable[[Medium], JSON]) -> list[JSON]:
+    match part:
+        case Verbatim():
+            content: list[JSON] = json.loads(part.content)
+            return content
+        case Text() | Complaint():
+            return [{"type": "text", "text": part.text}]
+        case _:
+            return [shown(part)]
 
 
 def _returnable(content: list[JSON]) -> list[JSON]:

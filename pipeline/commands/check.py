@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.call.form import API_VERSION
+from pipeline.commands.media import notes
 from pipeline.commands.wiring import Loaded, endpoint, loaded, shown
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import manner
-from pipeline.records import Prompt, Text, Turn
-from pipeline.render.prompt import prompt
+from pipeline.records import Complaint, Document, Image, Link, Medium, Prompt, Text, Turn, Verbatim
 from pipeline.show.text import plain
 
 SHOWN_ROWS = 3
@@ -65,6 +65,7 @@ def _asking(made: Loaded) -> list[str]:
         *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),
         *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
         *(f"note       {note}" for note in dict.fromkeys(note for one in made.forms for note in one.notes)),
+        *(f"note       {note}" for note in notes(made.media)),
         *(f"advice     {plain(advice, SHOWN_CHARACTERS)}" for advice in _advice(made)),
     ]
 
@@ -107,7 +108,7 @@ def _first(made: Loaded) -> list[str]:
     batches = made.source.batches(columns, max_rows=SHOWN_ROWS)
     first = [row for batch in islice(batches, 1) for row in rows(batch, made.needs, made.job.input.key)]
     for row in first:
-        asked = prompt(row, made.templates, made.constant)
+        asked = made.first(row)
         if not isinstance(asked, Prompt):
             lines.append(f"row {plain(row.key)}: input_error: {plain(asked.reason)}")
         elif not shown:
@@ -135,7 +136,19 @@ def _turns(made: Loaded, asked: Prompt) -> Iterator[str]:
 
 
 def _words(turn: Turn) -> str:
-    return "\n".join(block.text for block in turn.blocks if isinstance(block, Text))
+    return "\n".join(said for block in turn.blocks if (said := _said(block)) is not None)
+
+
+def _said(block: Text | Verbatim | Complaint | Medium) -> str | None:
+    match block:
+        case Text():
+            return block.text
+        case Image() | Document():
+            return f"[{block.media_type}, {len(block.data):,} bytes, about {block.tokens:,} tokens]"
+        case Link():
+            return f"[image at {block.url}]"
+        case _:
+            return None
 
 
 def _block(title: str, text: str) -> str:

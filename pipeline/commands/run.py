@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipeline.commands.embedded import SMALL_MODEL, served
+from pipeline.commands.media import notes
 from pipeline.commands.metering import file_metrics
 from pipeline.commands.prices import unpriced
 from pipeline.commands.retyped import retyped
@@ -140,7 +141,7 @@ def _run(made: Loaded, options: Options) -> Result:
             retry=options.retry,
             accept_change=options.accept_change,
             wait=options.wait,
-            opening=(f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *priced),
+            opening=(f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *notes(made.media), *priced),
             tell=tell,
             tick=tick,
         )

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.call.budget import Bound
+from pipeline.call.media import CHARACTERS_A_TOKEN, apart
 from pipeline.commands.wiring import Loaded, worst_usd
 from pipeline.measure.estimate import Sizes
 from pipeline.measure.forecast import Bought
 from pipeline.measure.pick import Pick
 from pipeline.read.rows import rows
 from pipeline.records import JSON, Prompt, Status
-from pipeline.render.prompt import prompt
 from pipeline.write.glance import Spent
 from pipeline.write.known import Ended, Known
 
@@ -54,7 +54,7 @@ def survey(made: Loaded, journal: Known, sample: int) -> Survey:
         ended = journal.ended_in(batch.start, batch.start + batch.table.num_rows)
         for row in rows(batch, made.needs, key_column):
             total += 1
-            asked = prompt(row, made.templates, made.constant)
+            asked = made.first(row)
             if not isinstance(asked, Prompt):
                 unaskable += 1
                 continue
@@ -93,9 +93,14 @@ def survey(made: Loaded, journal: Known, sample: int) -> Survey:
 
 
 def size(made: Loaded) -> Callable[[dict[str, JSON]], int]:
-    """Bytes of a row's own part of a request, about."""
+    """Bytes of a row's own part of a request, about; pictures and documents as the text that counts as many tokens."""
     bound = Bound.of(made.shape.fixed, made.shape.messages, "5m")
-    return lambda body: bound.usage(body).input_tokens
+
+    def size_of(body: dict[str, JSON]) -> int:
+        texts, tokens = apart(body)
+        return bound.usage(texts).input_tokens + CHARACTERS_A_TOKEN * tokens
+
+    return size_of
 
 
 def _bought(ended: Ended, size: int) -> Bought:

@@ -29,6 +29,7 @@ from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
+from pipeline.commands.media import media_columns, media_of
 from pipeline.commands.prices import prices_file, shipped_prices
 from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, refuse_unstated, template_text, users
 from pipeline.commands.rehearsal import read_script
@@ -37,12 +38,13 @@ from pipeline.errors import ConfigInvalid
 from pipeline.job.work import REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.format import Told
+from pipeline.read.media import Media
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
-from pipeline.records import JSON, Constant, Reply
+from pipeline.records import JSON, Constant, Prompt, Reply, Row
 from pipeline.remote import place
 from pipeline.render.constant import constant
-from pipeline.render.prompt import Asks, again, follow, prompt
+from pipeline.render.prompt import Asks, Unaskable, again, follow, prompt
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema
@@ -85,6 +87,8 @@ class Loaded:
     columns: Columns
     limit: int | None
     needs: tuple[str, ...]
+    media: Media | None
+    """None where rows hold texts only."""
     folder: RunFolder
 
     @property
@@ -95,6 +99,16 @@ class Loaded:
     @property
     def asks(self) -> Asks:
         return Asks(self.job.check.asks, grown(self.form, self.job.check.grow_max_tokens))
+
+    @property
+    def prompt(self) -> Callable[[Row], Prompt | Unaskable]:
+        """Of a row with its media."""
+        most_bytes = round(self.job.input.max_row_mb * 1e6)
+        return partial(prompt, templates=self.templates, constant=self.constant, most_bytes=most_bytes)
+
+    def first(self, row: Row) -> Prompt | Unaskable:
+        """The first question about a row as it was read, as large as it will be sent, though not fit to be sent."""
+        return self.prompt(row if self.media is None else self.media.unshrunk().of(row))
 
     @property
     def local(self) -> bool:
@@ -119,6 +133,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit, told=told(job))
     needs = _needs(job, templates, source)
+    media = media_of(job, source, templates.columns)
     examples = examples_of(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
     fixed = constant(templates, schema, examples, earlier)
     forms = tuple(cached(one, fixed) for one in forms)
@@ -141,6 +156,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         columns=columns,
         limit=limit,
         needs=needs,
+        media=media,
         folder=RunFolder(Path(job.run.folder), job.name),
     )
 
@@ -163,7 +179,8 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
         key=job.input.key,
         limit=made.limit,
         needs=made.needs,
-        prompt=partial(prompt, templates=made.templates, constant=made.constant),
+        media=made.media,
+        prompt=made.prompt,
         follow=partial(follow, templates=made.templates),
         again=partial(again, asks=made.asks),
         shape=made.shape,
@@ -335,6 +352,10 @@ def parts(made: Loaded) -> dict[str, str]:
         "call.base_url": asked(job, os.environ),
         REQUEST: [one.base.hex() for one in (*made.shape.earlier, made.shape)],
     }
+    if job.prompt.images is not None:
+        values["prompt.images"] = job.prompt.images
+    if job.prompt.documents is not None:
+        values["prompt.documents"] = job.prompt.documents
     # Only where there is something: run folders that are older than these keys have no such part.
     if made.form.stop_sequences:
         values["model.stop_sequences"] = made.form.stop_sequences
@@ -380,5 +401,6 @@ def _needs(job: Job, templates: Templates, source: Source) -> tuple[str, ...]:
         if hidden:
             raise ConfigInvalid(f"prompt.user takes {', '.join(hidden)}, which input.columns does not list")
     wanted = [(name, f"{user.where}, line {line}") for user in templates.users for name, line in user.columns.items()]
+    wanted += media_columns(job, source).items()
     require(there, [name for name, _ in wanted], dict(reversed(wanted)))
-    return tuple(name for name in there.names if name in templates.columns)
+    return tuple(name for name in there.names if name in dict(wanted))

@@ -25,11 +25,7 @@ from pipeline.remote import SCHEMES
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
-    ("input", "root"): None,
-    ("input", "allow_urls"): False,
     ("input", "pages_per_request"): None,
-    ("prompt", "images"): None,
-    ("prompt", "documents"): None,
     ("call", "deadline"): None,
     ("call", "batch_size"): None,
     ("call", "after_expiry"): None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ from pipeline.job.published import Table, standing, written
 from pipeline.job.spending import account, refused
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
+from pipeline.read.ahead import ahead
 from pipeline.read.fingerprint import fingerprint
 from pipeline.read.rows import rows
 from pipeline.records import FILE_SHIFT, Origin, Outcome, Prompt, Reply, Row, Status
@@ -130,7 +132,9 @@ class Execution:
         if not journal.has_outcomes():
             self._settle(state)
         judged = journal.noted(JUDGE) == self._work.judged_by
-        placed = journal.noted(SETTLED) == state
+        # What a row only names may have changed unseen: then each row's request key decides.
+        is_seen = self._work.media is None or not self._work.media.by_name
+        placed = journal.noted(SETTLED) == state and is_seen
         if not (placed and judged):
             journal.note(SETTLED, "")
         if not judged:
@@ -177,6 +181,8 @@ class Execution:
     def _ask(self, retry: frozenset[Status], known: Known) -> Interrupted | None:
         """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
         asked = self._unanswered(retry, known)
+        if self._work.media is not None:
+            asked = ahead(asked, self._work.media.of, os.cpu_count() or 1)
         first = next((row for row in asked if row is not None), None)
         if first is None:
             return None
@@ -328,8 +334,10 @@ class Execution:
         return summary
 
     def _state(self) -> str:
-        """Input and request in one line: equal only while both are unchanged."""
-        state = {"input": self._input.seen.as_json(), "rows": self._input.rows, "parts": self._work.parts}
+        """Input, request and what of media is taken, in one line: equal only while all are unchanged."""
+        state: dict[str, object] = {"input": self._input.seen.as_json(), "rows": self._input.rows, "parts": self._work.parts}
+        if self._work.media is not None:
+            state["media"] = self._work.media.under
         return json.dumps(state, sort_keys=True, default=dict)
 
     def _tell(self, event: Event) -> None:

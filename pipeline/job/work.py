@@ -13,6 +13,7 @@ from pipeline.errors import PipelineError
 from pipeline.measure.gold import Agreed
 from pipeline.measure.summary import Summary
 from pipeline.read.fingerprint import Fingerprint
+from pipeline.read.media import Media
 from pipeline.read.source import Source
 from pipeline.records import JSON, Answer, Prompt, Prose, Rejection, Reply, Row
 from pipeline.remote import Place
@@ -35,7 +36,10 @@ class Work:
     """Rows that the source was cut to."""
     needs: tuple[str, ...]
     """Columns that a prompt takes."""
+    media: Media | None
+    """Reads a row's pictures and documents; None where rows hold texts only."""
     prompt: Callable[[Row], Prompt | Unaskable]
+    """Of a row with its media."""
     follow: Callable[[Row, Prompt, Reply, Sequence[JSON]], Prompt | Unaskable]
     again: Callable[[Prompt, Reply, Rejection], Prompt | None]
     shape: Shape
@@ -73,7 +77,7 @@ class Work:
 
     def request_key(self, row: Row) -> bytes | None:
         """Of all that is asked about the row; None where nothing is."""
-        prompt = self.prompt(row)
+        prompt = self.prompt(row if self.media is None else self.media.named().of(row))
         return self.shape.identity(prompt) if isinstance(prompt, Prompt) else None
 
 

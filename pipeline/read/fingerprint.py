@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import BinaryIO, TypedDict
 
+from pipeline.read import folder
 from pipeline.read.format import reading
 from pipeline.remote import Place, Remote
 
@@ -35,7 +36,8 @@ class FilePrint:
     size: int
     mtime_ns: int
     footer: str | None
-    """Of a Parquet file: a hash of its footer, which holds place, size and statistics of every column chunk."""
+    """Of a Parquet file: a hash of its footer, which holds place, size and statistics of every column chunk. Of a folder: a
+    hash of the names, sizes and times of its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,9 @@ def fingerprint(files: Sequence[Place]) -> Fingerprint:
 
 def _print(path: Place) -> FilePrint:
     with reading(path):
+        if folder.root(path) is not None:
+            total, names = folder.digest(path)
+            return FilePrint(str(path), total, 0, names)
         found = path.stat()
         footer = _footer(path) if path.suffix.lower() == ".parquet" else None
     return FilePrint(str(path), found.st_size, found.st_mtime_ns, footer)
@@ -93,6 +98,6 @@ def _difference(then: FilePrint, now: FilePrint) -> str:
     if then.size != now.size:
         return f"{now.name} has changed from {then.size} to {now.size} bytes"
     if then.footer != now.footer:
-        return f"{now.name} has changed: same size, another footer"
+        return f"{now.name} has changed: same size, another {'footer' if now.mtime_ns else 'list of files'}"
     written = datetime.fromtimestamp(now.mtime_ns // 10**9, UTC)
     return f"{now.name} was written again at {written:%Y-%m-%d %H:%M:%S} UTC, with the same size"

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 
-from pipeline.errors import ConfigInvalid, InputUnreadable
+from pipeline.errors import InputUnreadable
+from pipeline.read import folder
 from pipeline.remote import Place, Remote, is_remote, place, refused
 
 _MAGIC = re.compile(r"[*?[]")
 
 
 def expand(paths: Sequence[str]) -> tuple[Place, ...]:
-    """The files that the paths and globs name: in the order given, those of one glob sorted by name.
+    """The files that the paths and globs name: in the order given, those of one glob sorted by name. A folder, and a glob over
+    images and documents, stand for themselves.
 
     Raises ConfigInvalid for what is not available yet, InputUnreadable for what is missing, no file, or named twice.
     """
@@ -28,11 +30,11 @@ def expand(paths: Sequence[str]) -> tuple[Place, ...]:
                 files[str(at)] = at
             continue
         try:
-            found = [(path, path.stat()) for path in _named(named)]
+            found = [(path, (folder.root(path) or path).stat()) for path in _named(named)]
         except OSError as error:
             raise InputUnreadable(f"{named}: cannot be read: {error.strerror}") from error
         for path, status in found:
-            if not S_ISREG(status.st_mode):
+            if not S_ISREG(status.st_mode) and not S_ISDIR(status.st_mode):
                 raise InputUnreadable(
                     f"{path}: is no regular file and so cannot be read twice; save what it gives to a file and name that"
                 )
@@ -69,7 +71,8 @@ def _remote(name: str) -> list[Remote]:
 def _named(name: str) -> Iterator[Path]:
     path = Path(name)
     if path.is_dir():
-        raise ConfigInvalid(f"input.path: {name}: a folder is not available yet; use a glob such as {path}/*.parquet")
+        yield path
+        return
     if path.exists() or not _MAGIC.search(name):
         # Also a file whose own name has brackets in it.
         if not path.exists():
@@ -80,4 +83,7 @@ def _named(name: str) -> Iterator[Path]:
     found = [path for path in map(Path, sorted(glob(name, recursive=True))) if not path.is_dir()]  # noqa: PTH207
     if not found:
         raise InputUnreadable(f"{name}: no file matches", todo="check input.path, then run the same command again")
+    if all(path.suffix.lower() in folder.SUFFIXES for path in found):
+        yield path
+        return
     yield from found

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 import pyarrow as pa
 
 from pipeline.errors import ConfigInvalid, InputUnreadable
-from pipeline.read import csv, jsonl, parquet
+from pipeline.read import csv, folder, jsonl, parquet
 from pipeline.read.columns import batch
 from pipeline.read.format import Format, Part, Told, reading
 from pipeline.read.paths import expand
@@ -29,6 +31,7 @@ _FORMATS: MappingProxyType[str, Format] = MappingProxyType({".parquet": parquet,
 _UNTOLD = Told()
 
 _MOST_SHOWN = 5
+_LOOKED_AT = 100
 
 
 class Source(Protocol):
@@ -69,6 +72,7 @@ def open_source(paths: Sequence[str], *, limit: int | None = None, told: Told = 
     InputUnreadable otherwise.
     """
     files = expand(paths)
+    _refuse_mixture(files)
     formats = tuple(_format(path) for path in files)
     _refuse_untold(files, formats, told)
     schemas: dict[Place, pa.Schema] = {}
@@ -89,16 +93,37 @@ def _refuse_untold(files: Sequence[Place], formats: Sequence[Format], told: Told
     """What a config says of a kind of file must hold for every file, or nobody would know for which."""
     faults = []
     for path, form in zip(files, formats, strict=True):
-        if form is parquet and (told.encoding or told.types):
+        if form in (parquet, folder) and (told.encoding or told.types):
             name = "input.encoding" if told.encoding else "input.types"
-            faults.append(f"{name}: {path} is Parquet, which says itself what it holds; leave the key out")
+            which = "is Parquet, which says itself what it holds" if form is parquet else "is a folder of files"
+            faults.append(f"{name}: {path} {which}; leave the key out")
         if form is not csv and told.delimiter:
             faults.append(f"input.delimiter: {path} is neither CSV nor TSV; leave the key out")
     if faults:
         raise ConfigInvalid(faults[0], faults=faults[1:_MOST_SHOWN])
 
 
+def _refuse_mixture(files: Sequence[Place]) -> None:
+    """A folder of files is an input of its own, unless what it holds is tables."""
+    for path in files:
+        if not isinstance(path, Path) or folder.root(path) is None:
+            continue
+        if len(files) > 1:
+            raise ConfigInvalid(f"input.path: {path}: a folder, or a glob over images and documents, must be the only input")
+        with reading(path):
+            entries = [Path(entry.path) for entry in islice(folder.listed(path), _LOOKED_AT)]
+        if not entries:
+            raise InputUnreadable(f"{path}: holds no file", todo="check input.path, then run the same command again")
+        if all(suffix(entry) in _FORMATS for entry in entries):
+            raise ConfigInvalid(
+                f"input.path: {path}: holds tables, and a folder gives a row a file; "
+                f"use a glob such as {path}/*{entries[0].suffix}"
+            )
+
+
 def _format(path: Place) -> Format:
+    if isinstance(path, Path) and folder.root(path) is not None:
+        return folder
     packed = path.suffix.lower() in CODECS
     known = _TEXT_FORMATS if packed else _FORMATS
     try:

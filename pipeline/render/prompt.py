@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.records import JSON, Complaint, Constant, Prompt, Rejection, Reply, Row, Text, Turn, Verbatim
+from pipeline.records import JSON, Complaint, Constant, Link, Prompt, Rejection, Reply, Row, Text, Turn, Verbatim
 from pipeline.render.template import RENDERING, Templates, UserTemplate
 
+MOST_BYTES = 32_000_000
+"""The largest request body (api/errors, read 2026-10-08)."""
 NOTHING_CAME = "Your last reply was empty. Give the answer that was asked for, and nothing else."
 
 
@@ -29,9 +31,9 @@ class Asks:
     """`max_tokens` for the one more question after an answer that was cut off; None: it is not asked again."""
 
 
-def prompt(row: Row, templates: Templates, constant: Constant) -> Prompt | Unaskable:
+def prompt(row: Row, templates: Templates, constant: Constant, most_bytes: int = MOST_BYTES) -> Prompt | Unaskable:
     """The first question about a row. Later turns that take no replies are tried too, so that a row which cannot be asked to
-    the end costs nothing."""
+    the end costs nothing. So with one that brings more than `most_bytes`: no request can hold it, or nobody would pay it."""
     if row.fault is not None:
         return Unaskable(row.fault)
     first, *later = templates.users
@@ -44,7 +46,13 @@ def prompt(row: Row, templates: Templates, constant: Constant) -> Prompt | Unask
         if isinstance(said, Unaskable):
             return said
         beyond.append(said)
-    return Prompt(row.position, row.key, constant, (Turn("user", (Text(text),)),), use=row.use, beyond=tuple(beyond))
+    if (held := _held_bytes(row, text, *beyond)) > most_bytes:
+        return Unaskable(
+            f"the row brings {held / 1e6:.1f} MB into its request, more than the {most_bytes / 1e6:g} of input.max_row_mb"
+        )
+    # Pictures and documents stand before the text (build-with-claude/vision and pdf-support, read 2026-08-22).
+    shown = Turn("user", (*row.media, Text(text)))
+    return Prompt(row.position, row.key, constant, (shown,), use=row.use, beyond=tuple(beyond))
 
 
 def follow(row: Row, asked: Prompt, reply: Reply, replies: Sequence[JSON], templates: Templates) -> Prompt | Unaskable:
@@ -82,6 +90,12 @@ def again(asked: Prompt, reply: Reply, rejection: Rejection, asks: Asks) -> Prom
 
 def _was_told(asked: Prompt) -> bool:
     return any(isinstance(block, Complaint) for block in asked.turns[-1].blocks)
+
+
+def _held_bytes(row: Row, *texts: str) -> int:
+    """What a row brings into its conversation, as it travels: texts in UTF-8, other media in base64."""
+    media = sum(len(medium.data) * 4 // 3 for medium in row.media if not isinstance(medium, Link))
+    return media + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 def _rendered(user: UserTemplate, row: Row, replies: Sequence[JSON]) -> str | Unaskable:

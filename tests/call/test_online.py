@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -24,7 +24,7 @@ from pipeline.errors import (
     StorageFailed,
 )
 from pipeline.events import Event, InDoubt, Notice, Retrying, Stopping
-from pipeline.records import Failure, Origin, Prompt, Recall, Reply, Use
+from pipeline.records import Failure, Image, Origin, Prompt, Recall, Reply, Turn, Use
 from tests.api import Canned, error, message
 from tests.call import virtual
 from tests.call.fakes import SHAPE, Book, Line, free, prompt, prompts
@@ -89,6 +89,26 @@ def test_one_canary_goes_first_and_then_no_more_than_allowed_are_out() -> None:
     run = Run([f"t{number}" for number in range(30)], echo, concurrency=4)
     assert run.line.peaks[0] == 1
     assert run.line.peaks[-1] == 4
+
+
+def test_of_large_pictures_only_few_are_held_at_once() -> None:
+    """However many requests may be out: their pictures must fit into memory, and one that does not fit goes alone."""
+    for data_bytes, most in ((400, 2), (2_000, 1), (10, 8)):
+        picture = Image("image/png", bytes(data_bytes), "d", 1)
+
+        async def shown(picture: Image = picture) -> AsyncIterator[Prompt]:
+            for position in range(12):
+                text = prompt(f"text {position}", position)
+                yield replace(text, turns=(Turn("user", (*text.turns[0].blocks, picture)),))
+
+        run = Run([], echo, concurrency=8)
+        run.caller.most_held_bytes = 1_000
+
+        async def ask(caller: Online = run.caller, given: AsyncIterator[Prompt] = shown()) -> int:  # noqa: B008 one each
+            return len([1 async for _ in caller.replies(given)])
+
+        assert virtual.run(ask()) == 12
+        assert run.line.peak == most
 
 
 def test_what_is_sent_is_remembered_before_and_after() -> None:

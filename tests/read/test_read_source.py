@@ -186,11 +186,9 @@ def test_files_are_closed(tmp_path: Path, name: str, stop: str) -> None:
     ("named", "said"),
     [
         ("https://example.org/in.csv", "https:// is not available"),
-        ("folder", "a folder is not available yet"),
     ],
 )
 def test_what_comes_later_is_not_available_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, said: str) -> None:
-    (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigInvalid, match=said):
         open_source([named])
