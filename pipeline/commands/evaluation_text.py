@@ -46,6 +46,11 @@ def _joined(found: Evaluation) -> Block:
             ("", "in the gold file only", f"{count(len(found.missing))} rows"),
         ]
         notes += _odd("the gold file", found.gold_keyless, found.gold_repeated, found.gold_conflicting)
+        if any(one.by_stratum for one in found.prevalences):
+            notes.append(
+                "gold rows were drawn by stratum: accuracy and the like are those of these rows, in which rare and unsure "
+                "answers are more frequent than in the table; the shares below are those of the table"
+            )
         if found.missing:
             notes.append(f"not in the table: {_some(found.missing)}")
         if not found.matched:

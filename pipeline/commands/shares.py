@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.commands.judging import Label, read
 from pipeline.commands.labels import PROBABILITY, STRATUM, STRATUM_ROWS
@@ -14,7 +15,9 @@ from pipeline.errors import InputUnreadable
 from pipeline.measure.kind import Kind
 from pipeline.measure.pairing import Keyed
 from pipeline.measure.prevalence import Floats, Powered, powered, stratified, thin
+from pipeline.records import JSON
 
+Flags = npt.NDArray[np.bool_]
 MOST_GROUPS = 20
 
 
@@ -58,9 +61,10 @@ class _Design:
 class _Rows:
     """The whole table, in order, and which of it has a label."""
 
-    groups: Sequence[str | None]
-    labelled: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    strata: np.ndarray[tuple[int], np.dtype[np.int64]]
+    groups: Mapping[str | None, Flags]
+    """Group → whether each row is in it; None: all."""
+    labelled: Flags
+    strata: npt.NDArray[np.int64]
     """Of the labelled rows."""
 
 
@@ -84,35 +88,50 @@ def prevalences(label: Label, gold: Keyed, table: Keyed, by: str | None) -> Prev
             f"{', '.join(map(str, few[:10]))} (column {STRATUM})"
         )
         return Prevalences(column.name, by, True, notes, ())
-    groups = [None if by is None else str(table.rows[key][by]) for key in keys]
-    frequent = [name for name, _ in Counter(groups).most_common(MOST_GROUPS)]
-    if len(set(groups)) > MOST_GROUPS:
-        notes.append(f"the {MOST_GROUPS} largest of {len(set(groups))} groups")
+    groups: dict[str | None, Flags] = {None: np.ones(len(keys), dtype=bool)}
+    if by is not None:
+        named = [_group(table.rows[key][by]) for key in keys]
+        counted = Counter(named)
+        for name, _ in counted.most_common(MOST_GROUPS):
+            groups[name] = np.array([one == name for one in named], dtype=bool)
+        if len(counted) > MOST_GROUPS:
+            notes.append(f"the {MOST_GROUPS} largest of {len(counted):,} groups")
     rows = _Rows(groups, labelled, strata)
     truth = [truths[key] for key in known]
-    wholes: list[str | None] = [None] if by is None else [None, *frequent]
-    if column.kind is Kind.NUMBERS:
-        numbers = np.array([one if isinstance(one, float) else np.nan for one in answers])
-        middle = float(np.nanmean(numbers)) if np.isfinite(numbers).any() else 0.0
-        said = np.where(np.isnan(numbers), middle, numbers)
-        are = np.array([one for one in truth if isinstance(one, float)])
-        found = [_one(group, None, said, are, rows, design, counted=numbers) for group in wholes]
-    else:
-        met = {*(str(one) for one in answers if one is not None), *map(str, truth)}
-        labels = [*(one for one in column.labels if one in met), *sorted(met.difference(column.labels))]
-        found = []
-        for group in wholes:
-            for name in labels:
-                said = np.array([answer == name for answer in answers], dtype=float)
-                are = np.array([one == name for one in truth], dtype=float)
-                found.append(_one(group, name, said, are, rows, design, counted=said))
+    found = (
+        _means(answers, truth, rows, design) if column.kind is Kind.NUMBERS else _shares(label, answers, truth, rows, design)
+    )
     return Prevalences(column.name, by, design is not None, notes, found)
+
+
+def _group(cell: object) -> str:
+    return "(none)" if cell is None or cell == "" else str(cell)
+
+
+def _means(answers: Sequence[JSON], truth: Sequence[JSON], rows: _Rows, design: _Design | None) -> list[Prevalence]:
+    numbers = np.array([one if isinstance(one, float) else np.nan for one in answers])
+    middle = float(np.nanmean(numbers)) if np.isfinite(numbers).any() else 0.0
+    said = np.where(np.isnan(numbers), middle, numbers)  # any number would do, so long as gold has no part in it
+    are = np.array([one for one in truth if isinstance(one, float)])
+    return [_one(group, None, said, are, rows, design, counted=numbers) for group in rows.groups]
+
+
+def _shares(
+    label: Label, answers: Sequence[JSON], truth: Sequence[JSON], rows: _Rows, design: _Design | None
+) -> list[Prevalence]:
+    met = {*(str(one) for one in answers if one is not None), *map(str, truth)}
+    labels = [*(one for one in label.column.labels if one in met), *sorted(met.difference(label.column.labels))]
+    sides = [
+        (name, np.array([one == name for one in answers], dtype=float), np.array([one == name for one in truth], dtype=float))
+        for name in labels
+    ]
+    return [_one(group, name, said, are, rows, design, counted=said) for group in rows.groups for name, said, are in sides]
 
 
 def _one(
     group: str | None, name: str | None, said: Floats, are: Floats, rows: _Rows, design: _Design | None, *, counted: Floats
 ) -> Prevalence:
-    within = np.array([group is None or one == group for one in rows.groups], dtype=bool)
+    within = rows.groups[group]
     inside = within[rows.labelled]
     some = counted[within]
     both: list[Powered | None] = [None, None]
@@ -132,7 +151,7 @@ def _estimate(
     said: Floats,
     are: Floats,
     rows: _Rows,
-    within: np.ndarray[tuple[int], np.dtype[np.bool_]],
+    within: Flags,
     design: _Design | None,
     *,
     share: bool,

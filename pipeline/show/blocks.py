@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 
 from pipeline.show.text import plain
 
@@ -34,7 +34,7 @@ def blocks_text(blocks: Sequence[Block], width: int = 80) -> str:
 
 
 def _lines(block: Block, width: int) -> Iterator[str]:
-    yield from textwrap.wrap(plain(block.title, 4 * LONGEST), width, break_on_hyphens=False) or [""]
+    yield from _wrapped(block.title, width) or [""]
     rows = [tuple(plain(cell, LONGEST) for cell in row) for row in ([block.header] if block.header else []) + [*block.rows]]
     if rows:
         widths = _widths(rows, width - GAP)
@@ -44,9 +44,13 @@ def _lines(block: Block, width: int) -> Iterator[str]:
             )
             yield " " * GAP + (" " * GAP).join(cells)
     for note in block.notes:
-        yield from textwrap.wrap(
-            plain(note, 4 * LONGEST), width, initial_indent=" " * GAP, subsequent_indent=" " * GAP, break_on_hyphens=False
-        )
+        yield from (" " * GAP + line for line in _wrapped(note, width - GAP))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Between words; then, since textwrap counts characters, between characters that take two columns each."""
+    lines = textwrap.wrap(plain(text, 4 * LONGEST), width, break_on_hyphens=False)
+    return [part for line in lines for part in chop_cells(line, width)]
 
 
 def _widths(rows: Sequence[tuple[str, ...]], room: int) -> list[int]:
