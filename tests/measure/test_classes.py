@@ -40,7 +40,7 @@ LABELS = st.sampled_from("abcd")
 ROWS = st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=60)
 
 
-@settings(deadline=None)  # the first call imports
+@settings(deadline=None, max_examples=40)  # the first call imports
 @given(ROWS)
 def test_figures_are_those_of_scikit_learn(rows: list[tuple[str, str]]) -> None:
     gold, answers = [list(side) for side in zip(*rows, strict=True)]
@@ -62,7 +62,7 @@ def test_figures_are_those_of_scikit_learn(rows: list[tuple[str, str]]) -> None:
         assert found.kappa.value is None
 
 
-@settings(deadline=None)  # the first call imports
+@settings(deadline=None, max_examples=40)  # the first call imports
 @given(ROWS)
 def test_what_is_drawn_again_is_computed_as_the_figures_are(rows: list[tuple[str, str]]) -> None:
     """The counts themselves, as the one repetition: the formulas of the intervals must give the figures."""
@@ -77,6 +77,14 @@ def test_what_is_drawn_again_is_computed_as_the_figures_are(rows: list[tuple[str
     assert again.macro(again.recall)[0] == pytest.approx(found.macro_recall.value, abs=1e-9)
     if found.kappa.value is not None:
         assert again.kappa[0] == pytest.approx(found.kappa.value, abs=1e-9)
+
+
+def test_kappa_is_drawn_again_from_answered_rows_alone() -> None:
+    again = _Again.drawn(np.array([[6.0, 1.0, 9.0], [2.0, 5.0, 1.0]]))
+    assert np.array_equal(again.gold_answered.sum(axis=1), again.answered.sum(axis=1))
+    assert (again.gold.sum(axis=1) == 24).all()
+    alone = _Again.drawn(np.array([[6.0, 1.0, 0.0], [2.0, 5.0, 0.0]]))
+    assert np.mean(again.kappa) == pytest.approx(np.mean(alone.kappa), abs=0.03)
 
 
 def test_the_interval_of_f1_is_as_wide_as_that_of_drawing_rows() -> None:

@@ -27,7 +27,7 @@ def test_a_case_worked_out_by_hand() -> None:
     assert found.spearman.value == pytest.approx(1.5 / math.sqrt(5 * 4.5), abs=1e-12)
 
 
-@settings(deadline=None)  # the first call imports
+@settings(deadline=None, max_examples=40)  # the first call imports
 @given(st.lists(st.tuples(FINITE, FINITE), min_size=3, max_size=40))
 def test_figures_are_those_of_scikit_learn_and_scipy(rows: list[tuple[float, float]]) -> None:
     gold, answers = [list(side) for side in zip(*rows, strict=True)]
