@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -335,3 +337,11 @@ def test_a_table_that_has_changed_since_the_draw_is_told(job: JobFolder) -> None
     write(job.path / "out" / "out.parquet", [*table, {**table[0], "id": "new"}])
     notes = found(job, "--gold", "s.csv", "--label", "label")["prevalences"][0]["notes"]
     assert "40 rows and the table has 41" in notes[0]
+
+
+def test_scikit_learn_is_imported_only_where_there_is_something_to_compute() -> None:
+    program = (
+        "import pipeline.commands.evaluate, sys; print([m for m in ('sklearn', 'scipy', 'anthropic') if m in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
