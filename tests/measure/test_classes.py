@@ -80,11 +80,11 @@ def test_what_is_drawn_again_is_computed_as_the_figures_are(rows: list[tuple[str
 
 
 def test_kappa_is_drawn_again_from_answered_rows_alone() -> None:
-    again = _Again.drawn(np.array([[6.0, 1.0, 9.0], [2.0, 5.0, 1.0]]))
+    again = _Again.drawn(np.array([[60.0, 10.0, 90.0], [20.0, 50.0, 10.0]]))
     assert np.array_equal(again.gold_answered.sum(axis=1), again.answered.sum(axis=1))
-    assert (again.gold.sum(axis=1) == 24).all()
-    alone = _Again.drawn(np.array([[6.0, 1.0, 0.0], [2.0, 5.0, 0.0]]))
-    assert np.mean(again.kappa) == pytest.approx(np.mean(alone.kappa), abs=0.03)
+    assert (again.gold.sum(axis=1) == 240).all()
+    alone = _Again.drawn(np.array([[60.0, 10.0, 0.0], [20.0, 50.0, 0.0]]))
+    assert np.mean(again.kappa) == pytest.approx(np.mean(alone.kappa), abs=0.02)
 
 
 def test_the_interval_of_f1_is_as_wide_as_that_of_drawing_rows() -> None:
