@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak check lowest bench limits foresee format lock clean
+.PHONY: help install run test soak check lowest bench limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
 
 foresee: $(DONE) ## how often the true cost lies in the interval of `pipeline plan`; ARGS='--seeds 1000'
 	@$(BIN)/python -m tests.plan_coverage $(ARGS)
+
+intervals: $(DONE) ## how often the intervals of `pipeline evaluate --prevalence` hold the truth; ARGS=2000 repetitions
+	@$(BIN)/python -m tests.prevalence_coverage $(ARGS)
 
 limits: $(DONE) ## how much of a rate limit a run uses, and what faults leave over; ARGS='--only faults'
 	@$(BIN)/python -m tests.bench_limits $(ARGS)

@@ -226,6 +226,56 @@ def report(
 
 
 @app.command()
+def evaluate(
+    config: Config,
+    gold: Annotated[Path | None, typer.Option(metavar="FILE", help="Gold labels: Parquet, CSV or JSONL.")] = None,
+    on: Annotated[str | None, typer.Option(metavar="KEY", help="The column that pairs rows. [input.key]")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COL", help="`answer=gold`, or one name for both. Repeatable. [columns of the same name]"),
+    ] = None,
+    confidence: Annotated[
+        str | None, typer.Option(metavar="COL", help="A column from 0 to 1: is it right? Also orders disagreements.")
+    ] = None,
+    show: Annotated[int, typer.Option(min=0, metavar="N", help="So many rows that disagree.")] = 10,
+    against: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="The table of another run: which is better, and where they differ.")
+    ] = None,
+    prevalence: Annotated[
+        bool, typer.Option("--prevalence", help="Shares and means of the whole table, corrected by gold rows drawn at random.")
+    ] = False,
+    by: Annotated[str | None, typer.Option(metavar="COL", help="The same for each value of this column.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, metavar="N", help="Draw N rows to label next, into --out.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="The file to fill in.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    sets: Sets = None,
+) -> None:
+    """How good the answers are, held against gold labels or another run; which rows to label next. Spends nothing.
+
+    Try: `pipeline evaluate configs/reviews.yaml --gold data/reviews.csv --label sentiment=label`
+    """
+    from pipeline.commands.evaluate import Options
+    from pipeline.commands.evaluate import evaluate as text
+
+    options = Options(
+        gold=gold,
+        on=on,
+        labels=label or (),
+        confidence=confidence,
+        show=show,
+        against=against,
+        prevalence=prevalence,
+        by=by,
+        sample=sample,
+        seed=seed,
+        out=out,
+        json=as_json,
+    )
+    typer.echo(text(config, sets or [], options))
+
+
+@app.command()
 def purge(
     config: Config,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -108,7 +108,7 @@ class Agreement:
 
     def __init__(self, enums: Mapping[str, Sequence[str]], columns: Sequence[str]) -> None:
         """`enums`: answer property → the strings its schema allows; `columns`: input columns that may hold gold labels."""
-        self._pairs = [_Pair(name, column, _spelling(values)) for name, values in enums.items() if values for column in columns]
+        self._pairs = [_Pair(name, column, spelling(values)) for name, values in enums.items() if values for column in columns]
 
     @property
     def columns(self) -> list[str]:
@@ -124,7 +124,7 @@ class Agreement:
         return [pair.result() for pair in self._pairs if pair.labelled]
 
 
-def _spelling(values: Sequence[str]) -> dict[str, str]:
+def spelling(values: Sequence[str]) -> dict[str, str]:
     """A label as written, or without regard to case → the value of the schema.
 
     Where two values differ by case alone ("A", "a") only their exact spelling names them.
