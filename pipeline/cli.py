@@ -79,6 +79,12 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait", help="While another run of this job goes on, wait for its end instead of exiting with 75.")
     ] = False,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", help="Do not wait for batches: send, collect what has ended, and exit with 75 while any is out."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object on stdout, nothing else.")
     ] = False,
@@ -103,6 +109,7 @@ def run(
         retry=_statuses(retry),
         accept_change=accept_change,
         wait=wait,
+        detach=detach,
         json=as_json,
         quiet=quiet,
         log_format=_one_of("--log-format", log_format, ("json", "text")),
@@ -151,6 +158,17 @@ def status(
     from pipeline.commands.status import status as text
 
     typer.echo(text(config, sets or [], as_json))
+
+
+@app.command()
+def cancel(config: Config, sets: Sets = None) -> None:
+    """End the batches of a run that are at the service. What is done of them by then is paid, and the next run collects it.
+
+    A run that waits for them must be stopped first (ctrl-C leaves batches running).
+    """
+    from pipeline.commands.cancel import cancel as end
+
+    typer.echo(end(config, sets or []))
 
 
 @app.command()

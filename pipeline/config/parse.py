@@ -30,9 +30,6 @@ NOT_YET: Mapping[Key, JSON] = {
     ("input", "pages_per_request"): None,
     ("prompt", "images"): None,
     ("prompt", "documents"): None,
-    ("call", "deadline"): None,
-    ("call", "batch_size"): None,
-    ("call", "after_expiry"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
 }
@@ -44,7 +41,6 @@ def _is_remote(value: JSON) -> bool:
 
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
-    (("call", "mode"), lambda value: value in ("batch", "auto"), "expected online"),
     (("input", "path"), _is_remote, "expected a path on this machine"),
     (("output", "path"), _is_remote, "expected a path on this machine"),
 )

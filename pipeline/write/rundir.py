@@ -31,6 +31,7 @@ class RunFolder:
         self.summary = self.path / "summary.json"
         self.history = self.path / "history.jsonl"
         self.log = self.path / "log.jsonl"
+        self.batches = self.path / "batches"
 
     def create(self) -> None:
         """Makes the folder, readable by its owner only. StorageFailed where that cannot be, ConfigInvalid on a network disk."""
