@@ -148,7 +148,7 @@ class Call:
     """`auto`: in batches, which cost half, unless `deadline` is too short for one."""
     deadline: Duration | None = None
     """When the answers must be there, from the beginning of the run; None: whenever."""
-    batch_size: Annotated[int, Ge(1), Le(100_000)] = 100_000
+    batch_size: Annotated[int, Ge(1), Le(100_000), doc("a whole number from 1 to 100000")] = 100_000
     """Requests a batch."""
     after_expiry: Literal["batch", "online"] = "batch"
     """How a request is sent again that its batch did not come to."""

@@ -149,20 +149,27 @@ class BatchHandler(Handler):
             listed = self.server.made[::-1]
             at = [made.id for made in listed].index(query["after_id"]) + 1 if "after_id" in query else 0
             page = listed[at : at + 2]  # small, so that paging is always met
+            for made in page:
+                self._look(made)
             ids = [made.id for made in page]
             told = {"data": [self.server.told(made) for made in page], "has_more": at + 2 < len(listed)}
             return self.answer(found({**told, "first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}))
         made = self._made()
         if not self.path.endswith("/results"):
-            made.looked += 1
-            if made.looked > self.server.looks and not made.ended:
-                self.server.end(made)
+            self._look(made)
             return self.answer(found(self.server.told(made)))
         body = b"".join(made.lines)
         self.server.downloads += 1
         if self.server.cut_results(self.server.downloads):
             body = body[: len(body) // 2]
         return self.answer(Canned(200, body, {"content-type": "application/binary"}))
+
+    def _look(self, made: Made) -> None:
+        """Time goes by as often as somebody asks."""
+        with self.server.lock:
+            made.looked += 1
+            if made.looked > self.server.looks and not made.ended:
+                self.server.end(made)
 
     def _made(self) -> Made:
         batch_id = urlsplit(self.path).path.split("/")[4]

@@ -150,7 +150,8 @@ def test_a_batch_whose_create_was_lost_is_adopted(job: JobFolder, api: BatchApi)
 
 def test_a_batch_that_never_came_is_sent_again(job: JobFolder, api: BatchApi) -> None:
     api.lose = lambda number: "never" if number == 1 else ""
-    api.create([{"custom_id": str(number), "params": {"messages": [{"content": "x"}]}} for number in range(39)])
+    others = [{"role": "user", "content": "of somebody else"}]
+    api.create([{"custom_id": str(number), "params": {"messages": others}} for number in range(39)])
     ended = job.run()
     assert ended.code == 0, ended.err
     answers_are_on_their_rows(job)
