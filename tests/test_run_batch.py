@@ -173,6 +173,8 @@ def test_detached_it_comes_back_and_collects(job: JobFolder, api: BatchApi) -> N
     assert (first.code, first.summary["exit_code"]) == (75, 75)
     assert "39 requests are with the service" in first.err
     assert "run the same command again later" in first.err
+    status = job.do("status")
+    assert "batches  msgbatch_0000: 39 requests, sent " in status.out
     second = job.run("--detach")
     assert second.code == 75
     third = job.run("--detach")
