@@ -24,6 +24,8 @@ FIELDS = ("custom_id", "params")
 BLANK = re.compile(r"[ \t\r\n]*")
 CUT_SHORT = 16
 """A fault so near the end of what has come may be that the rest has not: no literal or escape is longer."""
+LONG = 1 << 16
+"""Characters. What is shorter is read again from its beginning with each piece that comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Submission:
         self._pieces: list[str] = []
         self._held = 0
         self._tried_at = 0
-        """So many characters must be there before the value under way is tried again: twice as many as last time."""
+        """So many characters must be there before a long value under way is tried again: twice as many as last time."""
         self._place: Literal["start", "key", "requests", "item", "comma", "end", "after"] = "start"
         self._custom_ids: set[str] = set()
 
@@ -83,7 +85,7 @@ class Submission:
             else:
                 at = self._mark(text, at)
         rest = text[at:]
-        self._pieces, self._held, self._tried_at = [rest], len(rest), 2 * len(rest)
+        self._pieces, self._held, self._tried_at = [rest], len(rest), 2 * len(rest) if len(rest) > LONG else 0
 
     def _mark(self, text: str, at: int) -> int:
         """One character of the frame around the requests, or `: [` at once; where what follows it begins."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import anthropic
 import httpx2
 import pytest
 
+from pipeline.local.errors import ApiError
 from pipeline.local.faults import CANCEL, CREATE, DELETE, ITEM, KINDS, LIST, RESULTS, RETRIEVE, Refused, Rule, places
 from tests.local.batching import Server, Starts, ended, results, some
 from tests.local.running import stats
@@ -35,37 +37,37 @@ async def created(server: Server, count: int = 20, prefix: str = "r") -> str:
 # -- create ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("rule", "kind", "is_made"),
-    [
-        (Rule("reset", at=CREATE), anthropic.APIConnectionError, False),
-        (Rule("overloaded", at=CREATE), anthropic.OverloadedError, False),
-        (Rule("bad_gateway", at=CREATE), anthropic.InternalServerError, False),
-        (Rule("own_spend_limit", at=CREATE), anthropic.BadRequestError, False),
-        (Rule("reset_late", at=CREATE), anthropic.APIConnectionError, True),
-        (Rule("hang", at=CREATE), anthropic.APITimeoutError, True),
-        (Rule("slow", at=CREATE, wait_s=60.0), anthropic.APITimeoutError, True),
-        (Rule("cut", at=CREATE), anthropic.APIConnectionError, True),
-        (Rule("cut_clean", at=CREATE), json.JSONDecodeError, True),
-        (Rule("gateway_timeout", at=CREATE, says_billed=True), anthropic.GatewayTimeoutError, True),
-    ],
-    ids=lambda each: each.fault if isinstance(each, Rule) else None,
-)
-def test_a_create_that_fails_and_whether_it_took_effect(
-    serving_batches: Starts, rule: Rule, kind: type[Exception], is_made: bool
-) -> None:
-    server = serving_batches(rule)
+CREATES: list[tuple[Rule, type[Exception], bool]] = [
+    (Rule("reset", at=CREATE), anthropic.APIConnectionError, False),
+    (Rule("overloaded", at=CREATE), anthropic.OverloadedError, False),
+    (Rule("bad_gateway", at=CREATE), anthropic.InternalServerError, False),
+    (Rule("own_spend_limit", at=CREATE), anthropic.BadRequestError, False),
+    (Rule("reset_late", at=CREATE), anthropic.APIConnectionError, True),
+    (Rule("hang", at=CREATE), anthropic.APITimeoutError, True),
+    (Rule("slow", at=CREATE, wait_s=60.0), anthropic.APITimeoutError, True),
+    (Rule("cut", at=CREATE), anthropic.APIConnectionError, True),
+    (Rule("cut_clean", at=CREATE), json.JSONDecodeError, True),
+    (Rule("gateway_timeout", at=CREATE, says_billed=True), anthropic.GatewayTimeoutError, True),
+]
+"""What meets the n-th create, what its client sees, and whether the batch is made."""
 
-    async def asked() -> int:
+
+def test_a_create_that_fails_and_whether_it_took_effect(serving_batches: Starts) -> None:
+    server = serving_batches(*(replace(rule, from_request=n, until_request=n) for n, (rule, *_) in enumerate(CREATES, 1)))
+
+    async def asked() -> None:
+        made = 0
         async with server.client(patience_s=1.0) as client:
-            with pytest.raises(kind):
-                await client.messages.batches.create(requests=some(3))
-            return len((await client.messages.batches.list()).data)
+            for rule, kind, is_made in CREATES:
+                with pytest.raises(kind):
+                    await client.messages.batches.create(requests=some(3, rule.fault))
+                made += is_made
+                assert len((await client.messages.batches.list()).data) == made, rule.fault
 
-    assert asyncio.run(asked()) == is_made
-    told = server.batches()
-    assert (told["created"], told["unseen"], told["requests"]) == (is_made, is_made, 3 * is_made)
-    assert stats(server.url)["by_fault"] == {rule.fault: 1}
+    asyncio.run(asked())
+    told, made = server.batches(), sum(is_made for *_, is_made in CREATES)
+    assert (told["created"], told["unseen"], told["requests"]) == (made, made, 3 * made)
+    assert stats(server.url)["by_fault"] == {rule.fault: 1 for rule, *_ in CREATES}
 
 
 def test_a_fault_of_the_first_attempt_heals_at_the_second(serving_batches: Starts) -> None:
@@ -114,20 +116,21 @@ def test_results_past_their_29_days(serving_batches: Starts) -> None:
 # -- single requests -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if isinstance(kind.effect, Refused)])
-def test_an_errored_request_says_why(serving_batches: Starts, name: str) -> None:
-    server = serving_batches(Rule(name, at=ITEM))
+def test_an_errored_request_says_why(serving_batches: Starts) -> None:
+    effects = {name: kind.effect for name, kind in KINDS.items() if isinstance(kind.effect, Refused)}
+    server = serving_batches(*(Rule(name, at=ITEM, from_request=n, until_request=n) for n, name in enumerate(effects, 1)))
 
-    async def asked() -> Any:
-        batch_id = await created(server, 1)
+    async def asked() -> list[Any]:
+        batch_id = await created(server, len(effects))
         async with server.client() as client:
-            assert (await client.messages.batches.retrieve(batch_id)).request_counts.errored == 1
-            (found,) = await results(client, batch_id)
-            return found.result.error.error
+            assert (await client.messages.batches.retrieve(batch_id)).request_counts.errored == len(effects)
+            return [each.result.error.error for each in await results(client, batch_id)]
 
-    effect = KINDS[name].effect
-    assert isinstance(effect, Refused)
-    assert asyncio.run(asked()).message == effect.message.replace("{model}", "claude-haiku-5-5")
+    told = sorted((each.type, each.message) for each in asyncio.run(asked()))
+    expected = [
+        (ApiError(effect.status, "").type, effect.message.replace("{model}", "claude-haiku-5-5")) for effect in effects.values()
+    ]
+    assert told == sorted(expected)
     assert stats(server.url)["billed"]["requests"] == 0
 
 
@@ -216,11 +219,10 @@ def test_one_seed_gives_the_same_results_in_the_same_order_and_another_gives_oth
 
 
 @pytest.mark.parametrize("place", [RETRIEVE, LIST, RESULTS, CANCEL, DELETE])
-@pytest.mark.parametrize(
-    ("name", "kind"), [("internal", anthropic.InternalServerError), ("overloaded", anthropic.OverloadedError)]
-)
-def test_any_call_can_fail_and_pass_later(serving_batches: Starts, place: str, name: str, kind: type[Exception]) -> None:
-    server = serving_batches(Rule(name, at=place, until_request=1), batch_time_s=1_000 if place == CANCEL else 0)
+def test_any_call_can_fail_and_pass_later(serving_batches: Starts, place: str) -> None:
+    failing = [("internal", anthropic.InternalServerError), ("overloaded", anthropic.OverloadedError)]
+    rules = [Rule(name, at=place, from_request=n, until_request=n) for n, (name, _) in enumerate(failing, 1)]
+    server = serving_batches(*rules, batch_time_s=1_000 if place == CANCEL else 0)
 
     async def asked() -> None:
         async with server.client() as client:
@@ -230,8 +232,9 @@ def test_any_call_can_fail_and_pass_later(serving_batches: Starts, place: str, n
                 await ended(client, made.id)
             calls = {RETRIEVE: batches.retrieve, RESULTS: batches.results, CANCEL: batches.cancel, DELETE: batches.delete}
             call = (lambda _: batches.list()) if place == LIST else calls[place]
-            with pytest.raises(kind):
-                await call(made.id)
+            for _, kind in failing:
+                with pytest.raises(kind):
+                    await call(made.id)
             assert await call(made.id)
 
     asyncio.run(asked())
