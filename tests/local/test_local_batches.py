@@ -9,6 +9,8 @@ from typing import Any
 import anthropic
 import pytest
 
+from pipeline.local import batches
+from pipeline.local.batch import Batch
 from tests.local.batching import Params, Starts, ended, params, results, some
 from tests.local.running import stats
 
@@ -222,3 +224,85 @@ def test_a_reset_forgets_the_batches(serving_batches: Starts) -> None:
 
     asyncio.run(asked())
     assert server.batches()["created"] == 0
+
+
+def test_a_body_beyond_256_mb_is_413(serving_batches: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert batches.MAX_BODY_BYTES == 256 * 1024 * 1024
+    monkeypatch.setattr(batches, "MAX_BODY_BYTES", 100_000)
+    server = serving_batches()
+
+    async def asked() -> None:
+        async with server.client() as client:
+            with pytest.raises(anthropic.RequestTooLargeError):
+                await client.messages.batches.create(requests=some(1_000))
+            assert (await client.messages.batches.list()).data == []
+
+    asyncio.run(asked())
+    assert server.batches()["by_call"] == {"batches.create 413": 1, "batches.list 200": 1}
+
+
+def test_a_body_that_is_no_batch_is_400_and_makes_none(serving_batches: Starts) -> None:
+    server = serving_batches()
+
+    async def asked() -> None:
+        async with server.client() as client:
+            with pytest.raises(anthropic.BadRequestError, match=r"requests\.1\.custom_id"):
+                await client.messages.batches.create(requests=[*some(1), *some(1)])
+            with pytest.raises(anthropic.BadRequestError, match="anthropic-version"):
+                await client.messages.batches.create(requests=some(1), extra_headers={"anthropic-version": "2020-01-01"})
+
+    asyncio.run(asked())
+    assert server.batches()["created"] == 0
+
+
+def test_requests_are_judged_by_the_version_under_which_the_batch_was_made(serving_batches: Starts) -> None:
+    server = serving_batches()
+    old: list[Any] = [{"custom_id": "old", "params": params("x", model="claude-sonnet-4-6", temperature=0.0)}]
+
+    async def asked() -> None:
+        async with server.client() as client:
+            made = await client.messages.batches.create(requests=old, extra_headers={"anthropic-version": "2023-06-01"})
+            assert (await ended(client, made.id)).request_counts.succeeded == 1
+
+    asyncio.run(asked())
+
+
+def test_a_batch_that_the_server_fails_at_does_not_look_slow(serving_batches: Starts, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Batch, "put", full)
+    server = serving_batches()
+
+    async def asked() -> None:
+        async with server.client() as client:
+            made = await client.messages.batches.create(requests=some(1))
+            with pytest.raises(anthropic.InternalServerError):
+                await ended(client, made.id)
+
+    asyncio.run(asked())
+
+
+def test_other_requests_are_answered_while_a_batch_is_worked_on(serving_batches: Starts) -> None:
+    server = serving_batches()
+
+    async def asked() -> None:
+        async with server.client() as client:
+            made = await client.messages.batches.create(requests=some(2_000))
+            await client.messages.create(**params("in between"))
+            assert (await client.messages.batches.retrieve(made.id)).processing_status == "in_progress"
+            await client.messages.batches.cancel(made.id)
+
+    asyncio.run(asked())
+
+
+def test_every_model_says_that_it_takes_batches(serving_batches: Starts) -> None:
+    server = serving_batches()
+
+    async def asked() -> None:
+        async with server.client() as client:
+            async for model in client.models.list():
+                assert model.capabilities is not None
+                assert model.capabilities.batch.supported
+
+    asyncio.run(asked())
