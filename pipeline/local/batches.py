@@ -89,6 +89,8 @@ class BatchApi:
         call = self._stage.calls(CREATE, hashed)
         if not call.takes_effect:
             return await self._troubled(request, call, None)
+        waiting = sum(len(each.requests) for each in self._batches.values() if each.ended_at is None)
+        self._stage.check_queue(waiting, len(requests))
         batch = self._opened(requests, hashed, version, call)
         books = self._stage.ledger.batches
         books.unseen += 1

@@ -69,6 +69,8 @@ class Script:
     seed: int | None = None
     batch_time: Latency = Latency(2.0)
     """From the creation of a batch to its end, where nothing is slower than that."""
+    batch_queue: int | None = None
+    """Requests of all batches that may wait for the end of theirs at a time."""
 
 
 def parsed(text: str, where: str) -> Script:
@@ -200,6 +202,7 @@ class _Limits(_Strict):
     itpm_burst: Count | None = None
     otpm: Count | None = None
     otpm_burst: Count | None = None
+    batch_queue: Count | None = None
 
     @model_validator(mode="after")
     def _bursts_have_rates(self) -> _Limits:
@@ -310,6 +313,7 @@ class _Sheet(_Strict):
             tuple(each.rule() for each in self.faults),
             self.seed,
             Latency(self.batch_time.median, self.batch_time.p99),
+            self.limits.batch_queue,
         )
 
 

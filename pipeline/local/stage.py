@@ -25,6 +25,9 @@ from pipeline.local.reply import Began, Ended, Part
 from pipeline.local.script import Script
 from pipeline.records import Usage
 
+QUEUE_RETRY_AFTER_S = 5
+"""Told with a full queue of batches; the API's figure is not documented."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
@@ -153,6 +156,13 @@ class Stage:
         if rule is not None:
             self.ledger.by_fault[rule.fault] += 1
         return Call(rule, luck)
+
+    def check_queue(self, waiting: int, submitted: int) -> None:
+        """Raises ApiError 429 where so many more requests of batches may not wait. `waiting`: those that do already."""
+        most = self._script.batch_queue
+        if most is not None and waiting + submitted > most:
+            said = f"This request would exceed your organization's limit of {most:,} batch requests in the processing queue."
+            raise ApiError(429, said, headers={"retry-after": str(QUEUE_RETRY_AFTER_S)})
 
     def batch_time_s(self, luck: int) -> float:
         return self._script.batch_time.drawn(Random(luck))  # noqa: S311 nothing is kept secret with it

@@ -70,8 +70,8 @@ Starts = Callable[..., Server]
 def starting() -> Iterator[Starts]:
     with ExitStack() as stack:
 
-        def start(*rules: Rule, batch_time_s: float = 0.0, seed: int = 0) -> Server:
-            script = Script(rules=rules, batch_time=Latency(batch_time_s))
+        def start(*rules: Rule, batch_time_s: float = 0.0, seed: int = 0, queue: int | None = None) -> Server:
+            script = Script(rules=rules, batch_time=Latency(batch_time_s), batch_queue=queue)
             return Server(stack.enter_context(in_thread("rehearsal", script=script, price=price, seed=seed)))
 
         yield start

@@ -306,3 +306,21 @@ def test_every_model_says_that_it_takes_batches(serving_batches: Starts) -> None
                 assert model.capabilities.batch.supported
 
     asyncio.run(asked())
+
+
+def test_a_full_queue_is_429_until_a_batch_has_ended(serving_batches: Starts) -> None:
+    server = serving_batches(batch_time_s=1_000, queue=10)
+
+    async def asked() -> None:
+        async with server.client() as client:
+            made = await client.messages.batches.create(requests=some(6))
+            with pytest.raises(anthropic.RateLimitError, match="limit of 10 batch requests") as caught:
+                await client.messages.batches.create(requests=some(5))
+            assert caught.value.response.headers["retry-after"] == "5"
+            await client.messages.batches.create(requests=some(4))
+            await client.messages.batches.cancel(made.id)
+            await ended(client, made.id)
+            await client.messages.batches.create(requests=some(5))
+
+    asyncio.run(asked())
+    assert server.batches()["created"] == 3

@@ -17,7 +17,7 @@ seed: 7
 latency: {median: 800ms, p99: 4s}
 output: {tokens: 120, spread: 30%}
 thinking: {tokens: 300, spread: 0.5}
-limits: {rpm: 1800, burst: 30, itpm: 2000000, otpm: 400000, otpm_burst: 5000}
+limits: {rpm: 1800, burst: 30, itpm: 2000000, otpm: 400000, otpm_burst: 5000, batch_queue: 200000}
 faults:
   - {fault: overloaded, rate: 10%}
   - {fault: unavailable, from: 60s, for: 1.5m}
@@ -51,6 +51,7 @@ def test_everything_that_can_be_said() -> None:
         ),
         seed=7,
         batch_time=Latency(10.0, 60.0),
+        batch_queue=200_000,
     )
 
 
