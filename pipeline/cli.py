@@ -208,6 +208,9 @@ def serve(
     itpm_burst: Annotated[int | None, typer.Option(min=1, help="Input tokens at once. [a minute's worth]")] = None,
     otpm: Annotated[int | None, typer.Option(min=1, help="Output tokens a minute.")] = None,
     otpm_burst: Annotated[int | None, typer.Option(min=1, help="Output tokens at once. [a minute's worth]")] = None,
+    batch_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From the creation of a batch to its end: `2s`, `10m`. [2s]")
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML: what goes wrong and how often; sizes, latency, limits.")
     ] = None,
@@ -222,7 +225,8 @@ def serve(
 
     Try: `pipeline serve --model rehearsal --latency 800ms --rpm 1000`
     """
-    latency_s = None if latency is None else _seconds(latency)
+    latency_s = None if latency is None else _seconds(latency, "--latency")
+    batch_time_s = None if batch_time is None else _seconds(batch_time, "--batch-time")
     from pipeline.commands.serve import Options
     from pipeline.commands.serve import serve as forever
 
@@ -241,6 +245,7 @@ def serve(
             otpm=otpm,
             otpm_burst=otpm_burst,
             until_eof=until_eof,
+            batch_time_s=batch_time_s,
         )
     )
 
@@ -282,13 +287,13 @@ def _one_of(option: str, word: str | None, known: tuple[str, ...]) -> str | None
     return word
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, option: str) -> float:
     from pipeline.local.script import seconds
 
     try:
         return seconds(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--latency") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def main() -> NoReturn:
