@@ -67,7 +67,7 @@ class Pace:
 class Terms:
     """What a person has set."""
 
-    share: float
+    share: float = 0.5
     """Price in a batch, as a share of the price online."""
     size: int = shapes.MOST_REQUESTS
     after_expiry: Literal["batch", "online"] = "batch"
@@ -75,6 +75,8 @@ class Terms:
     longest_wait_s: float = 900.0
     hold: bool = False
     """What may have been paid is not sent again."""
+    passing: bool = False
+    """The server ends with the run, and all its batches with it: none of an earlier run is there any more."""
     online: bool = False
     """Nothing new is put into a batch: those of an earlier run are collected, the rest is asked online."""
 
@@ -167,6 +169,11 @@ class Batch:
         with suppress(FileNotFoundError):
             for left in self.folder.iterdir():  # of a run that was killed; what matters is in the journal
                 left.unlink()
+
+    async def begin(self) -> None:
+        """Once, before the first pass."""
+        for parcel in self.memory.out() if self.terms.passing else []:
+            await self._dropped(parcel)
 
     # A pass -------------------------------------------------------------------------------------------------------------
 
@@ -497,11 +504,14 @@ class Batch:
         if self.clock() < parcel.after + self.pace.settle_s:
             return False
         self.tell(Notice(f"{which} never came to the service: it is sent again"))
-        slips = [Slip(position, ask, key, usd) for (position, ask), (key, _, usd) in self.memory.contents(parcel).items()]
-        await self.memory.dropped(parcel)
-        self._given_back(slips)
-        self.deferred += len(slips)
+        self.deferred += parcel.requests
+        await self._dropped(parcel)
         return True
+
+    async def _dropped(self, parcel: Parcel) -> None:
+        contents = self.memory.contents(parcel).items()
+        await self.memory.dropped(parcel)
+        self._given_back([Slip(position, ask, key, usd) for (position, ask), (key, filed, usd) in contents if not filed])
 
     async def _listed(self, parcel: Parcel) -> list[Remote] | None:
         """All batches that are young enough to be this parcel."""

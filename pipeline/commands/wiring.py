@@ -187,7 +187,7 @@ def work(made: Loaded, url: str) -> Work:
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
         pace=PACE,
-        batches=None if mode(job)[0] == "online" else _terms(made),
+        terms=_terms(made),
     )
 
 
@@ -221,6 +221,8 @@ def _terms(made: Loaded) -> Terms:
         attempts=call.attempts,
         longest_wait_s=made.job.run.longest_wait_s,
         hold=made.job.run.in_doubt == "hold",
+        passing=made.local,
+        online=mode(made.job)[0] == "online",
     )
 
 

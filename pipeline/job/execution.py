@@ -15,7 +15,7 @@ from itertools import chain
 
 from pipeline.analyse import Stages, analyse
 from pipeline.call import preflight
-from pipeline.call.batch import Batch, Terms
+from pipeline.call.batch import Batch
 from pipeline.call.caller import BatchServer, Caller
 from pipeline.call.online import Online
 from pipeline.call.purse import Purse
@@ -229,7 +229,7 @@ class Execution:
             ports = transport, self._journal, work.shape, work.limits
             proven = self._journal.bought
             self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse, proven=proven)
-            if work.batches is None and not self._parcels.out():
+            if work.terms.online and not self._parcels.any():
                 await self._pass(asked, self._online, halt)
                 return
             self._batch = self._batches(transport, self._online, halt, proven=proven)
@@ -249,7 +249,7 @@ class Execution:
             ledger=self._journal,
             memory=self._parcels,
             shape=work.shape,
-            terms=work.batches or Terms(share=1.0, online=True),
+            terms=work.terms,
             online=online,
             purse=self._purse,
             folder=work.folder.batches,
@@ -274,6 +274,7 @@ class Execution:
         detach: bool,
     ) -> None:
         """Passes over the rows, each after what the one before has sent was collected, until nothing is out."""
+        await batch.begin()
         while True:
             again = batch.again
             await self._pass(asked, batch, halt)

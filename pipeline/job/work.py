@@ -66,8 +66,8 @@ class Work:
     """Disk for the replies that may be out at once, at their longest."""
     max_failed: int | str
     drain_s: float
-    batches: Terms | None = None
-    """None: all is asked online."""
+    terms: Terms = field(default_factory=Terms)
+    """Of batches."""
     pace: Pace = field(default_factory=Pace)
 
     @property

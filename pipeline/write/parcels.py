@@ -49,6 +49,10 @@ class Parcels:
         """Those that are not collected, the oldest first."""
         return [Parcel(*row) for row in self._journal.read(f"{PARCEL} WHERE state IN ('intended', 'open') ORDER BY number")]
 
+    def any(self) -> bool:
+        """Whether anything is in a batch, or came out of one and has not been judged."""
+        return self._any and bool(self.out() or self._journal.read("SELECT 1 FROM enclosed LIMIT 1"))
+
     def taken(self) -> set[str]:
         """The ids of all batches that are known to be ours."""
         return {batch for (batch,) in self._journal.read("SELECT batch FROM parcel WHERE batch NOT NULL")}
@@ -105,7 +109,7 @@ class Parcels:
         """The server never took it: what is in it is as if never sent."""
         await self._journal.durably(
             ("UPDATE parcel SET state = 'dropped' WHERE number = ?", (parcel.number,)),
-            ("DELETE FROM enclosed WHERE parcel = ?", (parcel.number,)),
+            ("DELETE FROM enclosed WHERE parcel = ? AND result IS NULL", (parcel.number,)),
         )
 
     def contents(self, parcel: Parcel) -> dict[tuple[int, int], tuple[bytes, bool, float | None]]:
