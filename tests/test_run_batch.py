@@ -237,3 +237,33 @@ def test_requests_in_a_batch_are_in_no_other_when_rows_move(job: JobFolder, api:
     assert ended.code == 0, ended.err
     answers_are_on_their_rows(job)
     assert not api.asked_twice()
+
+
+@pytest.mark.parametrize(("deadline", "batches", "why"), [(None, 1, "cost half"), ("2d", 1, "2d"), ("2h", 0, "may take a day")])
+def test_auto_takes_batches_unless_the_deadline_is_too_short(
+    job: JobFolder, api: BatchApi, deadline: str | None, batches: int, why: str
+) -> None:
+    job.configure(call={"mode": "auto", "deadline": deadline})
+    assert job.run().code == 0
+    assert len(api.made) == batches
+    assert why in (job.path / "runs" / "job" / "log.jsonl").read_text()
+
+
+def test_going_back_online_collects_what_is_out(job: JobFolder, api: BatchApi) -> None:
+    assert job.run("--detach").code == 75
+    job.configure(call={"mode": "online"})
+    assert job.run().code == 0
+    answers_are_on_their_rows(job)
+    assert (len(api.made), len(api.asked)) == (1, 1)
+
+
+def test_results_past_their_29_days_are_told_of(job: JobFolder, api: BatchApi) -> None:
+    assert job.run("--detach").code == 75
+    api.made[0].created_at -= 30 * 86_400
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    assert (
+        "were kept for 29 days and are gone; 39 requests may have been paid"
+        in (job.path / "runs" / "job" / "log.jsonl").read_text()
+    )
+    assert ended.summary["possible_double_charges"] == 39

@@ -17,28 +17,28 @@ and number of requests while they run, by nonce once they ended. Until that is s
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import orjson
 
 from pipeline.call import parcel as shapes
+from pipeline.call.asking import Asking, ends
 from pipeline.call.caller import Batches, Broken, Ledger, Memory, Response
-from pipeline.call.classify import STATUS_OF_TYPE, Classifier, Verdict, broken
+from pipeline.call.classify import STATUS_OF_TYPE, Classifier, broken
+from pipeline.call.filling import Filling, begun
 from pipeline.call.online import HELD, Ended, Online
-from pipeline.call.parcel import BETWEEN, CLOSING, OPENING, Line, Remote, Room
+from pipeline.call.parcel import Line, Remote, Room
 from pipeline.call.purse import Purse, exact
 from pipeline.call.retry import Patience
 from pipeline.call.wire import Shape, read
-from pipeline.errors import AccountRefused, BudgetSpent, ComeBackLater, PipelineError, ServiceDown, StorageFailed
+from pipeline.errors import BudgetSpent, PipelineError, ServiceDown
 from pipeline.events import InDoubt, Listener, Notice, Stopping
-from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Reply, Slip, Status
+from pipeline.records import Enclosed, Failure, Filed, Parcel, Prompt, Reply, Slip, Status
 
 GROUP = 500
 """Results a commit."""
@@ -82,36 +82,6 @@ class Terms:
 
 
 @dataclass(slots=True)
-class _Filling:
-    """The parcel that is being filled, on disk."""
-
-    nonce: str
-    path: Path
-    file: BinaryIO
-    room: Room
-    digest: blake2b
-    slips: list[Slip] = field(default_factory=list)
-
-    def add(self, slip: Slip, request: bytes) -> None:
-        self._write(request if not self.slips else BETWEEN + request)
-        self.room.take(request)
-        self.slips.append(slip)
-
-    def close(self) -> None:
-        self._write(CLOSING)
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-
-    def begin(self) -> None:
-        self._write(OPENING)
-
-    def _write(self, content: bytes) -> None:
-        self.file.write(content)
-        self.digest.update(content)
-
-
-@dataclass(slots=True)
 class Batch:
     """See call/caller.py for what `replies` promises; every row that waits for a batch is given back as PENDING. One instance a
     run, used inside one event loop."""
@@ -149,7 +119,7 @@ class Batch:
     _waiting: set[int] = field(default_factory=set, init=False)
     """The first eight bytes of the key of every request in a batch: an identical one waits for its reply. About 60 bytes a
     request that is out."""
-    _filling: _Filling | None = field(default=None, init=False)
+    _filling: Filling | None = field(default=None, init=False)
     _proven: set[int] = field(default_factory=set, init=False)
     """Turns of which a request has been answered."""
     _trial: Prompt | None = field(default=None, init=False)
@@ -157,11 +127,19 @@ class Batch:
     _refuted: set[str] = field(default_factory=set, init=False)
     """Batches that are somebody else's."""
     _classify: Classifier = field(init=False)
+    _asking: Asking = field(init=False)
     _full: bool = field(default=False, init=False)
     """Nothing more is submitted in this pass."""
 
     def __post_init__(self) -> None:
         self._classify = Classifier(self.terms.longest_wait_s, self.shape.form.model)
+        self._asking = Asking(
+            self.server,
+            self._classify,
+            lambda: Patience(self.terms.attempts, self.terms.longest_wait_s, self.random),
+            self.halt,
+            self.sleep,
+        )
         for key, worst_usd in self.memory.waiting():
             self._waiting.add(_prefix(key))
             if worst_usd is not None:
@@ -354,15 +332,8 @@ class Batch:
         self.again += prompt.question > 1
         return Failure(Status.PENDING, IN_BATCH, None, 0)
 
-    def _begun(self, nonce: str) -> _Filling:
-        try:
-            self.folder.mkdir(mode=0o700, exist_ok=True)
-            path = self.folder / f"{nonce}.json"
-            file = os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb", 1 << 20)
-        except OSError as error:
-            raise StorageFailed(f"{self.folder} cannot be written: {error}") from error
-        filling = _Filling(nonce, path, file, Room(self.terms.size), blake2b(digest_size=16))
-        filling.begin()
+    def _begun(self, nonce: str) -> Filling:
+        filling = begun(self.folder, nonce, Room(self.terms.size))
         self._filling = filling
         return filling
 
@@ -389,10 +360,7 @@ class Batch:
         filling = self._filling
         if filling is None or self.halt.is_set():
             return
-        try:
-            filling.close()
-        except OSError as error:
-            raise StorageFailed(f"{filling.path} cannot be written: {error}") from error
+        filling.close()
         parcel = Parcel(0, filling.nonce, len(filling.slips), filling.room.size, self.clock())
         parcel = await self.memory.intend(parcel, filling.digest.digest(), filling.slips)
         self._filling = None
@@ -402,9 +370,9 @@ class Batch:
             with suppress(OSError):
                 filling.path.unlink()
 
-    async def _create(self, parcel: Parcel, filling: _Filling) -> None:
+    async def _create(self, parcel: Parcel, filling: Filling) -> None:
         """Sends a parcel until it is known to have arrived, or until it is not known what became of it."""
-        patience = Patience(self.terms.attempts, self.terms.longest_wait_s, self.random)
+        patience = self._asking.patience()
         while True:
             answer = await self.server.create_batch(filling.path, parcel.size)
             remote = _remote(answer)
@@ -427,8 +395,8 @@ class Batch:
                     self.deferred += len(filling.slips)
                     self.tell(Notice(f"the service takes no more batches just now: {verdict.error}"))
                     return None
-                raise (verdict.stop or verdict.ends or _ends(verdict))(verdict.error)
-            await self._pause(wait_s)
+                raise (verdict.stop or verdict.ends or ends(verdict))(verdict.error)
+            await self._asking.pause(wait_s)
             if self.halt.is_set():
                 await self.memory.dropped(parcel)
                 self._given_back(filling.slips)
@@ -460,7 +428,7 @@ class Batch:
             if told:
                 next_told_s = min(max(2 * next_told_s, 30.0), next_told_s + self.pace.told_s)
             if not news:
-                await self._pause(wait_s)
+                await self._asking.pause(wait_s)
                 wait_s = min(self.pace.longest_s, wait_s * self.pace.growth)
             else:
                 wait_s = self.pace.first_s
@@ -470,7 +438,7 @@ class Batch:
         """Whether this parcel has come to an end."""
         if parcel.batch_id is None:
             return await self._searched(parcel, which, told=told)
-        answer = await self._asked(lambda: self.server.batch(parcel.batch_id or ""), f"{which} ({parcel.batch_id})")
+        answer = await self._asking.told(lambda: self.server.batch(parcel.batch_id or ""), f"{which} ({parcel.batch_id})")
         if answer is None:
             return False
         remote = Remote.of(answer)
@@ -486,7 +454,7 @@ class Batch:
 
     async def _searched(self, parcel: Parcel, which: str, *, told: bool) -> bool:
         """Looks for a parcel that may have arrived. Whether it is settled: it is ours, or it never came."""
-        listed = await self._listed(parcel)
+        listed = await self._asking.listed(parcel)
         if listed is None:
             return False
         found = shapes.candidates(listed, parcel, self.memory.taken() | self._refuted)
@@ -513,24 +481,6 @@ class Batch:
         await self.memory.dropped(parcel)
         self._given_back([Slip(position, ask, key, usd) for (position, ask), (key, filed, usd) in contents if not filed])
 
-    async def _listed(self, parcel: Parcel) -> list[Remote] | None:
-        """All batches that are young enough to be this parcel."""
-        found: list[Remote] = []
-        after_id: str | None = None
-        while True:
-            page = await self._asked(lambda after_id=after_id: self.server.batches(after_id), "the list of batches")  # type: ignore[misc]
-            if page is None:
-                return None
-            told = page.get("data") if isinstance(page, dict) else None
-            if not isinstance(page, dict) or not isinstance(told, list):
-                raise ServiceDown("the service's list of batches is none")
-            listed = [remote for entry in told if (remote := Remote.of(entry)) is not None]
-            found += listed
-            last = page.get("last_id")
-            if not page.get("has_more") or not isinstance(last, str) or last == after_id or shapes.past(listed, parcel):
-                return found
-            after_id = last
-
     async def _is_it(self, remote: Remote, parcel: Parcel) -> bool:
         """Whether an ended batch is this parcel, by the names of its requests."""
         path = await self._fetched(remote, parcel, f"batch {remote.batch_id}")
@@ -549,7 +499,7 @@ class Batch:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if remote.archived or self.clock() > remote.created_at + shapes.RETENTION_S:
             return None
-        told = await self._asked(lambda: self.server.results(remote.batch_id, path), f"the results of {which}")
+        told = await self._asking.told(lambda: self.server.results(remote.batch_id, path), f"the results of {which}")
         return None if told is None else path
 
     async def _taken_in(self, parcel: Parcel, remote: Remote, which: str) -> bool:
@@ -642,52 +592,6 @@ class Batch:
         self.purse.account.settle(worst_usd, worst_usd if usd is None else usd)
         self.memory.priced(reply, usd)
 
-    # The server ---------------------------------------------------------------------------------------------------------
-
-    async def cancel(self) -> list[str]:
-        """Asks the service to end all batches that are out; their ids. What is done of them is still collected, and paid."""
-        ids: list[str] = []
-        for parcel in self.memory.out():
-            if parcel.batch_id is not None:
-                batch_id = parcel.batch_id
-                await self._asked(lambda batch_id=batch_id: self.server.cancel_batch(batch_id), f"batch {batch_id}")  # type: ignore[misc]
-                ids.append(batch_id)
-        return ids
-
-    async def _asked(self, ask: Callable[[], Awaitable[Response | Broken]], what: str) -> JSON:
-        """What the service answers to a question that may be repeated; None where the run halts meanwhile."""
-        patience = Patience(self.terms.attempts, self.terms.longest_wait_s, self.random)
-        while True:
-            answer = await ask()
-            if isinstance(answer, Response) and answer.status == 200:
-                with suppress(orjson.JSONDecodeError):
-                    told: JSON = orjson.loads(answer.body) if answer.body else {}
-                    return told
-                answer = Broken(False, f"{what}: the answer is no JSON", answer.latency_s)
-            if isinstance(answer, Response) and answer.status == 404:
-                raise AccountRefused(
-                    f"{what}: the service does not know it (HTTP 404)",
-                    todo="use the key that sent it, of the same workspace: what was paid is kept there for 29 days",
-                )
-            verdict = broken(replace(answer, sent=False)) if isinstance(answer, Broken) else self._classify.failed(answer)
-            verdict = replace(verdict, at_most=None, billed=False)
-            wait_s = None if verdict.stop is not None else patience.after(verdict)
-            if wait_s is None:
-                raise (verdict.stop or verdict.ends or _ends(verdict))(f"{what}: {verdict.error}")
-            await self._pause(wait_s)
-            if self.halt.is_set():
-                return None
-
-    async def _pause(self, wait_s: float) -> None:
-        """Until then, or until the run halts."""
-        halted = asyncio.create_task(self.halt.wait())
-        over = asyncio.ensure_future(self.sleep(wait_s))
-        try:
-            await asyncio.wait((halted, over), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            halted.cancel()
-            over.cancel()
-
 
 def _prefix(key: bytes) -> int:
     return int.from_bytes(key[:8])
@@ -726,8 +630,3 @@ def _status(error: bytes) -> int:
         return STATUS_OF_TYPE.get(str(told["error"]["type"]), 500)
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return 500
-
-
-def _ends(verdict: Verdict) -> type[PipelineError]:
-    """What ends the run where a batch cannot be sent or asked about, however often."""
-    return ServiceDown if verdict.retry is None or verdict.wait_s is None else ComeBackLater

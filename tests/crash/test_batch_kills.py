@@ -20,7 +20,7 @@ from pipeline.call.client import Client
 from pipeline.commands import wiring
 from pipeline.write.parcels import Parcels
 from tests.api import Asked, Canned, message
-from tests.batches import BatchApi, batching, texts
+from tests.batches import BatchApi, Made, batching, texts
 from tests.jobs import KEY, JobFolder, answer
 
 ROWS = texts(60)
@@ -54,6 +54,18 @@ def deadly(call: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awai
 
 def forked(job: JobFolder, kill: tuple[type, str, str] | None = None, after_s: float | None = None) -> int:
     """The exit code of a run, or the negative number of the signal that ended it."""
+    pid = started(job, kill)
+    timer = threading.Timer(after_s, os.kill, (pid, signal.SIGKILL)) if after_s is not None else None
+    if timer is not None:
+        timer.start()
+    _, status = os.waitpid(pid, 0)
+    if timer is not None:
+        timer.cancel()
+    return os.waitstatus_to_exitcode(status)
+
+
+def started(job: JobFolder, kill: tuple[type, str, str] | None = None) -> int:
+    """The process of a run."""
     pid = os.fork()
     if not pid:
         code = 99
@@ -70,13 +82,7 @@ def forked(job: JobFolder, kill: tuple[type, str, str] | None = None, after_s: f
             code = cli.exit_code(["run", "job.yaml", "--quiet"])
         finally:
             os._exit(code)
-    timer = threading.Timer(after_s, os.kill, (pid, signal.SIGKILL)) if after_s is not None else None
-    if timer is not None:
-        timer.start()
-    _, status = os.waitpid(pid, 0)
-    if timer is not None:
-        timer.cancel()
-    return os.waitstatus_to_exitcode(status)
+    return pid
 
 
 def right_in_the_end(job: JobFolder, api: BatchApi) -> None:
@@ -135,3 +141,29 @@ def test_a_create_that_took_effect_and_said_nothing_is_adopted(tmp_path: Path) -
         assert api.creates == len(api.made)
         assert api.creates >= 20
         none_is_bought_twice(api)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_batches_running_and_the_next_run_collects_them(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with batching(right, looks=1_000_000) as api:
+        job = JobFolder(tmp_path / "job", ROWS, api.url, call={"mode": "batch"})
+        asked = threading.Event()
+        look = api.told
+
+        def told(made: Made) -> dict[str, Any]:
+            if made.looked > 1:
+                asked.set()
+            return look(made)
+
+        api.told = told  # type: ignore[method-assign]
+        pid = started(job)
+        assert asked.wait(60)
+        os.kill(pid, number)
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == code
+        assert "go on at the service" in (job.path / "runs" / "job" / "log.jsonl").read_text()
+        assert not api.made[0].canceled
+        api.looks = 1
+        right_in_the_end(job, api)
