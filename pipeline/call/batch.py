@@ -461,9 +461,11 @@ class Batch:
         for remote in found:
             if not remote.ended:
                 continue
-            if await self._is_it(remote, parcel):
+            is_it = await self._is_it(remote, parcel)
+            if is_it:
                 await self._arrived(parcel, remote)
-                return False  # and is collected by the next look
+            if is_it is not False:
+                return False  # it is collected by the next look; or it may be it, and nothing is sent again
             self._refuted.add(remote.batch_id)
         if any(remote.batch_id not in self._refuted for remote in found):
             if told:
@@ -481,17 +483,19 @@ class Batch:
         await self.memory.dropped(parcel)
         self._given_back([Slip(position, ask, key, usd) for (position, ask), (key, filed, usd) in contents if not filed])
 
-    async def _is_it(self, remote: Remote, parcel: Parcel) -> bool:
-        """Whether an ended batch is this parcel, by the names of its requests."""
+    async def _is_it(self, remote: Remote, parcel: Parcel) -> bool | None:
+        """Whether an ended batch is this parcel, by the names of its requests; None: that cannot be told just now."""
         path = await self._fetched(remote, parcel, f"batch {remote.batch_id}")
         if path is None:
-            return False
+            return None
         with path.open("rb") as file:
             read_lines = (shapes.line(raw) for raw in file)
-            names = (shapes.named(told.custom_id) for told in read_lines if told is not None)
-            first = next(names, None)
+            first = next((told.custom_id for told in read_lines if told is not None), None)
         path.unlink()
-        return first is not None and first[3] == parcel.nonce
+        if first is None:
+            return None
+        name = shapes.named(first)
+        return name is not None and name[3] == parcel.nonce
 
     async def _fetched(self, remote: Remote, parcel: Parcel, which: str) -> Path | None:
         """The results in a file; None where they are gone, or the run halts."""
