@@ -103,6 +103,12 @@ def run(
     wait: Annotated[
         bool, typer.Option("--wait", help="While another run of this job goes on, wait for its end instead of exiting with 75.")
     ] = False,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach", help="Do not wait for batches: send, collect what has ended, and exit with 75 while any is out."
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the summary as one JSON object on stdout, nothing else.")
     ] = False,
@@ -127,6 +133,7 @@ def run(
         retry=_statuses(retry),
         accept_change=accept_change,
         wait=wait,
+        detach=detach,
         json=as_json,
         quiet=quiet,
         log_format=_one_of("--log-format", log_format, ("json", "text")),
@@ -276,6 +283,17 @@ def evaluate(
 
 
 @app.command()
+def cancel(config: Config, sets: Sets = None) -> None:
+    """End the batches of a run that are at the service. What is done of them by then is paid, and the next run collects it.
+
+    A run that waits for them must be stopped first (ctrl-C leaves batches running).
+    """
+    from pipeline.commands.cancel import cancel as end
+
+    typer.echo(end(config, sets or []))
+
+
+@app.command()
 def purge(
     config: Config,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -312,6 +330,9 @@ def serve(
     itpm_burst: Annotated[int | None, typer.Option(min=1, help="Input tokens at once. [a minute's worth]")] = None,
     otpm: Annotated[int | None, typer.Option(min=1, help="Output tokens a minute.")] = None,
     otpm_burst: Annotated[int | None, typer.Option(min=1, help="Output tokens at once. [a minute's worth]")] = None,
+    batch_time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From the creation of a batch to its end: `2s`, `10m`. [2s]")
+    ] = None,
     faults: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML: what goes wrong and how often; sizes, latency, limits.")
     ] = None,
@@ -326,7 +347,8 @@ def serve(
 
     Try: `pipeline serve --model rehearsal --latency 800ms --rpm 1000`
     """
-    latency_s = None if latency is None else _seconds(latency)
+    latency_s = None if latency is None else _seconds(latency, "--latency")
+    batch_time_s = None if batch_time is None else _seconds(batch_time, "--batch-time")
     from pipeline.commands.serve import Options
     from pipeline.commands.serve import serve as forever
 
@@ -345,6 +367,7 @@ def serve(
             otpm=otpm,
             otpm_burst=otpm_burst,
             until_eof=until_eof,
+            batch_time_s=batch_time_s,
         )
     )
 
@@ -386,13 +409,13 @@ def _one_of(option: str, word: str | None, known: tuple[str, ...]) -> str | None
     return word
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, option: str) -> float:
     from pipeline.local.script import seconds
 
     try:
         return seconds(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--latency") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def main() -> NoReturn:

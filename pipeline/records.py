@@ -254,6 +254,65 @@ class Recall:
     origin: Origin = Origin.NOW
 
 
+Fate: TypeAlias = Literal["succeeded", "errored", "canceled", "expired", "missing"]
+"""What became of a request in a batch. `missing`: the results say nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """One request in a parcel."""
+
+    position: int
+    ask: int
+    key: bytes
+    worst_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A batch as we know it, from the moment it is meant to be sent."""
+
+    number: int
+    """In this run folder, from 1."""
+    nonce: str
+    """Eight hexadecimal digits, in the `custom_id` of each of its requests: by them it is told from any other batch."""
+    requests: int
+    size: int
+    """Bytes of the body."""
+    after: float
+    """Unix time of ours just before it was sent."""
+    batch_id: str | None = None
+    """None: it was to be sent, and what became of that is not known."""
+    created_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """What the journal holds of an ask that was put into a batch."""
+
+    attempts: int
+    """Batches that it was put into so far."""
+    worst_usd: float | None
+    fate: Fate | None
+    """None: it is in a batch that has not been collected."""
+    recall: Recall | None
+    """Its reply, where it brought one."""
+    error: bytes
+    """The error response, where it brought one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A result, to be written down."""
+
+    position: int
+    ask: int
+    key: bytes
+    fate: Fate
+    body: bytes
+    """The raw reply, or the error response."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """An ask that brought no reply and will not be tried again in this run."""

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from annotated_types import Ge, Gt, MinLen, Predicate, doc
+from annotated_types import Ge, Gt, Le, MinLen, Predicate, doc
 
 
 def is_endpoint(text: str) -> bool:
@@ -95,6 +95,16 @@ Types = Annotated[
     Mapping[str, Literal["text", "int", "float", "bool", "date", "datetime", "timestamp"]],
     doc("a mapping of column names to text, int, float, bool, date, datetime or timestamp"),
 ]
+
+
+Duration = Annotated[
+    str, Predicate(re.compile(r"[0-9]{1,6}(\.[0-9]+)?(s|m|h|d)").fullmatch), doc("a time such as 90m, 2h or 1d")
+]
+
+
+def seconds(duration: str) -> float:
+    """Of a Duration."""
+    return float(duration[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[duration[-1]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +191,14 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    mode: Literal["online"] = "online"
+    mode: Literal["online", "batch", "auto"] = "online"
+    """`auto`: in batches, which cost half, unless `deadline` is too short for one."""
+    deadline: Duration | None = None
+    """When the answers must be there, from the beginning of the run; None: whenever."""
+    batch_size: Annotated[int, Ge(1), Le(100_000), doc("a whole number from 1 to 100000")] = 100_000
+    """Requests a batch."""
+    after_expiry: Literal["batch", "online"] = "batch"
+    """How a request is sent again that its batch did not come to."""
     base_url: Endpoint | None = None
     """None: ANTHROPIC_BASE_URL or the API; `local`: the embedded server is started for the run."""
     rehearsal: Text | None = None

@@ -5,12 +5,13 @@ Values here are plain: `Response` and `Broken` are all that the network says, wi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
-from pipeline.records import JSON, Failure, Prompt, Recall, Reply
+from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,27 @@ class Server(Transport, Protocol):
     async def describe(self, model: str) -> Response | Broken: ...
 
 
+class Batches(Protocol):
+    """Message Batches: the calls, each made once."""
+
+    async def create_batch(self, body: Path, size: int) -> Response | Broken:
+        """Sends the content of a file of so many bytes. What comes back Broken and sent may have taken effect."""
+
+    async def batch(self, batch_id: str) -> Response | Broken: ...
+
+    async def batches(self, after_id: str | None) -> Response | Broken:
+        """One page, the newest batch first; the page behind `after_id`."""
+
+    async def results(self, batch_id: str, to: Path) -> Response | Broken:
+        """Into a file; the Response of a 200 has no body."""
+
+    async def cancel_batch(self, batch_id: str) -> Response | Broken: ...
+
+
+class BatchServer(Server, Batches, Protocol):
+    """All that a run may ask of the API."""
+
+
 class Counter(Protocol):
     """Counts tokens without asking: nothing is paid, and nothing answered."""
 
@@ -79,6 +101,44 @@ class Ledger(Protocol):
 
     def priced(self, prompt: Prompt, usd: float) -> None:
         """What the latest reply to this ask has cost. Until then it counts at its worst."""
+
+
+class Memory(Protocol):
+    """What is durable of the batches of a run. Raises StorageFailed like a Ledger."""
+
+    def out(self) -> list[Parcel]:
+        """Those that are not collected, the oldest first."""
+
+    def taken(self) -> set[str]:
+        """The ids of all batches that are known to be ours."""
+
+    def waiting(self) -> Iterator[tuple[bytes, float | None]]:
+        """Key and worst case of every request that has no result."""
+
+    def find(self, position: int, ask: int, key: bytes) -> Enclosed | None: ...
+
+    def told(self, position: int, ask: int, key: bytes) -> None:
+        """Its reply has been given: whoever finds it again finds one that is counted."""
+
+    async def intend(self, parcel: Parcel, digest: bytes, slips: Sequence[Slip]) -> Parcel:
+        """Returns once it is durable that this parcel leaves now; with its number."""
+
+    async def submitted(self, parcel: Parcel, batch_id: str, created_at: float) -> None:
+        """The server has it, under this id."""
+
+    async def dropped(self, parcel: Parcel) -> None:
+        """The server never took it: what is in it is as if never sent."""
+
+    def contents(self, parcel: Parcel) -> dict[tuple[int, int], tuple[bytes, bool, float | None]]:
+        """(position, ask) → key, whether its result is filed, and its worst case."""
+
+    async def file(self, parcel: Parcel, results: Sequence[Filed], at: float) -> list[int | None]:
+        """Returns once these are durable; the number of each reply."""
+
+    def priced(self, reply: int, usd: float | None) -> None: ...
+
+    async def collected(self, parcel: Parcel) -> None:
+        """All its results are filed; what has none is missing."""
 
 
 class Stake(Protocol):

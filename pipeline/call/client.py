@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import aiohttp
 import httpx2
@@ -27,7 +30,11 @@ from anthropic import (
     AsyncAPIResponse,
     AsyncStream,
     DefaultAioHttpClient,
+    omit,
 )
+from anthropic._types import RequestOptions
+from anthropic.resources.messages.batches import AsyncBatchesWithRawResponse
+from anthropic.types.messages import MessageBatch
 from opentelemetry import trace
 
 from pipeline.call.caller import Broken, Response
@@ -41,6 +48,14 @@ SLOWEST_TOKENS_A_SECOND = 10.0
 """A stream that writes more slowly than this, pings and all, is given up: it would hold its place for ever."""
 DESCRIBE_S = 15.0
 """How long the Models API may take; the run goes on without it."""
+SLOWEST_BYTES_A_SECOND = 250_000
+"""An upload slower than this is given up."""
+LONGEST_DOWNLOAD_S = 3600.0
+CHUNK_BYTES = 1 << 18
+LISTED = 100
+"""Batches a page."""
+RAW_RESPONSE_HEADER = "X-Stainless-Raw-Response"
+"""To the SDK, which takes it off: whether it parses a response, or gives it as it is (`raw`), or as it comes (`stream`)."""
 KEPT_HEADERS = ("request-id", "retry-after", "retry-after-ms")
 NAMED = frozenset(
     {
@@ -138,13 +153,73 @@ class Client:
         within_s = min(DESCRIBE_S, self._timeout_s)
         return await self._answer(lambda: retrieve(model, timeout=within_s), within_s)
 
-    async def _answer(self, ask: Callable[[], Awaitable[AsyncAPIResponse[Any]]], within_s: float) -> Response | Broken:
+    async def create_batch(self, body: Path, size: int) -> Response | Broken:
+        """One POST /v1/messages/batches with the content of a file of so many bytes. It is not idempotent: never sent twice
+        here, and what is Broken and sent may have taken effect."""
+        headers = {"content-type": "application/json", "content-length": str(size), RAW_RESPONSE_HEADER: "raw"}
+        options = RequestOptions(headers=headers, max_retries=0)
+        post: Callable[..., Awaitable[Any]] = self._sdk.post  # the header makes what it gives an AsyncAPIResponse
+        within_s = self._timeout_s + CONNECT_S + size / SLOWEST_BYTES_A_SECOND
+        return await self._answer(
+            lambda: post("/v1/messages/batches", cast_to=MessageBatch, content=_chunks(body), options=options), within_s
+        )
+
+    async def batch(self, batch_id: str) -> Response | Broken:
+        """GET /v1/messages/batches/{batch_id}."""
+        return await self._answer(lambda: self._batches.retrieve(batch_id), self._timeout_s + CONNECT_S)
+
+    async def batches(self, after_id: str | None) -> Response | Broken:
+        """One page of GET /v1/messages/batches, the newest first; the page behind `after_id`."""
+        return await self._answer(
+            lambda: self._batches.list(limit=LISTED, after_id=omit if after_id is None else after_id),
+            self._timeout_s + CONNECT_S,
+        )
+
+    async def cancel_batch(self, batch_id: str) -> Response | Broken:
+        """POST /v1/messages/batches/{batch_id}/cancel. Requests that are being worked on may still end."""
+        return await self._answer(lambda: self._batches.cancel(batch_id), self._timeout_s + CONNECT_S)
+
+    async def results(self, batch_id: str, to: Path) -> Response | Broken:
+        """GET /v1/messages/batches/{batch_id}/results into a file, as it comes; the Response of a 200 has no body.
+
+        Not by the SDK's `results`: that decodes in pieces of 64 bytes, keeps nothing of a download that breaks off, and sends
+        the key to whatever address the batch names (SDK 2.12).
+        """
+        headers = {"accept": "application/binary", RAW_RESPONSE_HEADER: "stream"}
+        options = RequestOptions(headers=headers, max_retries=0)
+        get: Callable[..., Awaitable[Any]] = self._sdk.get
+        path = f"/v1/messages/batches/{quote(batch_id, safe='')}/results"
+
+        async def fetch() -> AsyncAPIResponse[Any]:
+            raw: AsyncAPIResponse[Any] = await get(path, cast_to=MessageBatch, options=options)
+            try:
+                with open(to, "wb", opener=_private) as file:  # noqa: ASYNC230 a write of this size is no wait
+                    rest = b""
+                    async for chunk in raw.http_response.aiter_bytes(CHUNK_BYTES):
+                        lines, end, rest = (rest + chunk).rpartition(b"\n")
+                        file.write(self._redacted(lines + end))
+                    file.write(self._redacted(rest))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                await raw.http_response.aclose()
+            return raw
+
+        return await self._answer(fetch, LONGEST_DOWNLOAD_S, content=False)
+
+    @property
+    def _batches(self) -> AsyncBatchesWithRawResponse:
+        return self._sdk.messages.batches.with_raw_response
+
+    async def _answer(
+        self, ask: Callable[[], Awaitable[AsyncAPIResponse[Any]]], within_s: float, *, content: bool = True
+    ) -> Response | Broken:
         started = time.monotonic()
         try:
             async with asyncio.timeout(within_s):
                 raw = await ask()
-                content = await self._content(raw)
-                return self._response(raw.status_code, raw.headers, content, started)
+                body = await self._content(raw) if content else b""
+                return self._response(raw.status_code, raw.headers, body, started)
         except APIStatusError as error:
             return self._response(error.status_code, error.response.headers, error.response.content, started)
         except APIConnectionError as error:
@@ -215,6 +290,16 @@ class Client:
 
     async def close(self) -> None:
         await self._sdk.close()
+
+
+async def _chunks(path: Path) -> AsyncGenerator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 class _CutStream(Exception):

@@ -19,7 +19,7 @@ from pipeline.commands.metering import file_metrics
 from pipeline.commands.prices import unpriced
 from pipeline.commands.retyped import retyped
 from pipeline.commands.tracing import run_span
-from pipeline.commands.wiring import Loaded, endpoint, loaded, read_job, shown, work
+from pipeline.commands.wiring import Loaded, endpoint, loaded, mode, read_job, shown, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event
 from pipeline.job.run import run
@@ -45,6 +45,7 @@ class Options:
     retry: frozenset[Status] = frozenset()
     accept_change: bool = False
     wait: bool = False
+    detach: bool = False
     json: bool = False
     quiet: bool = False
     log_format: str | None = None
@@ -135,13 +136,22 @@ def _run(made: Loaded, options: Options) -> Result:
         url = endpoint(made.job, os.environ)
         name = made.job.model.name
         where = f"the embedded server ({served(name)})" if made.local else shown(url, os.environ)
+        _, why = mode(made.job)
+        chosen = () if why is None else (why,)
         priced = () if made.prices.known(name) else (unpriced(name),)
         return run(
             work(made, url),
             retry=options.retry,
             accept_change=options.accept_change,
             wait=options.wait,
-            opening=(f"{name} at {where}, asked by {made.form.way}", *made.form.notes, *notes(made.media), *priced),
+            detach=options.detach,
+            opening=(
+                f"{name} at {where}, asked by {made.form.way}",
+                *made.form.notes,
+                *notes(made.media),
+                *priced,
+                *chosen,
+            ),
             tell=tell,
             tick=tick,
         )

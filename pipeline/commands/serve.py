@@ -33,6 +33,7 @@ class Options:
     otpm: int | None
     otpm_burst: int | None
     until_eof: bool
+    batch_time_s: float | None = None
 
 
 def serve(options: Options) -> None:
@@ -53,8 +54,8 @@ def serve(options: Options) -> None:
 
     prices = shipped_prices()
 
-    def price(model: str, usage: Usage, geo: str | None) -> float | None:
-        return prices.cost_usd(model, usage, geo=geo)
+    def price(model: str, usage: Usage, geo: str | None, tier: str) -> float | None:
+        return prices.cost_usd(model, usage, geo=geo, tier=tier)
 
     run(
         options.model,
@@ -78,8 +79,10 @@ def script(options: Options) -> Script:
     )
     latency = read.latency if options.latency_s is None else Latency(options.latency_s)
     seed = read.seed if options.seed is None else options.seed
-    made = replace(read, limits=limits, latency=latency, seed=seed)
-    if options.model != REHEARSAL and replace(made, latency=Latency(), seed=None) != Script():
+    batch_time = read.batch_time if options.batch_time_s is None else Latency(options.batch_time_s)
+    made = replace(read, limits=limits, latency=latency, seed=seed, batch_time=batch_time)
+    times = Script(latency=latency, seed=seed, batch_time=batch_time)
+    if options.model != REHEARSAL and made != times:
         raise UsageError(
             f"limits, sizes and faults are for the model {REHEARSAL}, not for {options.model}",
             todo=f"add --model {REHEARSAL}, or leave them out",

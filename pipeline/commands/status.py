@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from pipeline.commands.wiring import read_job
 from pipeline.records import JSON
 from pipeline.settings import Job
 from pipeline.show.standing import Standing, status_text
-from pipeline.write.glance import Glance, glance
+from pipeline.show.text import count, moment
+from pipeline.write.glance import Glance, Out, glance
 from pipeline.write.purge import PURGED_AT
 from pipeline.write.rundir import RunFolder
 
@@ -31,7 +33,8 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
     if as_json:
         money = None if budget is None else {"gone_usd": budget[0], "budget_usd": budget[1]}
         counts = {str(status): number for status, number in ended.items()}
-        told = {"name": job.name, "live": holder, "rows": rows, "ended": counts, "budget": money, "last": last}
+        out = [asdict(batch) for batch in seen.batches] if seen is not None else []
+        told = {"name": job.name, "live": holder, "rows": rows, "ended": counts, "budget": money, "batches": out, "last": last}
         return json.dumps(told)
     return status_text(
         Standing(
@@ -43,10 +46,16 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
             cost_usd=seen.cost_usd if seen is not None else 0.0,
             budget=budget,
             rows_per_second=None if holder is None or seen is None else seen.rows_per_second,
+            batches=tuple(map(_batch, seen.batches)) if seen is not None else (),
             reason=None if holder is not None else _ended(folder, last),
             log=tuple(_tail(folder.log)) if holder is not None else (),
         )
     )
+
+
+def _batch(out: Out) -> str:
+    named = out.batch_id or "perhaps taken by the service, which the next run finds out"
+    return f"{named}: {count(out.requests)} requests, sent {moment(out.at)}"
 
 
 def _budget(job: Job, seen: Glance | None) -> tuple[float, float] | None:

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pipeline import __version__
+from pipeline.call.batch import Pace, Terms
 from pipeline.call.budget import Bound
 from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
@@ -48,7 +49,7 @@ from pipeline.render.prompt import Asks, Unaskable, again, follow, prompt
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema
-from pipeline.settings import Job, is_endpoint, is_loopback
+from pipeline.settings import Job, Model, is_endpoint, is_loopback, seconds
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
@@ -62,6 +63,10 @@ CONCURRENCY = 1000
 """The most in flight where `call.concurrency` is auto; below it, what the service takes is learned."""
 MOST_RESERVE = 256 << 20
 """The disk held back for replies in flight decides how many may be, where `call.concurrency` is auto."""
+PACE = Pace()
+"""How often batches are asked about."""
+BATCH_S = 86_400.0
+"""A batch has ended after a day at most (build-with-claude/batch-processing, read 2026-10-08)."""
 BYTES_A_TOKEN = 8
 SMALLEST_RESERVE = 1 << 20
 """Written twice, to the log of the database and to itself."""
@@ -129,7 +134,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     system = None if job.prompt.system is None else template_text(job.prompt.system, "prompt.system")
     templates = compiled(system, *users(job.prompt))
     refuse_unknown_replies(templates, [None if one is None else one.properties for one in earlier])
-    forms = forms_of(job.model, schema, earlier, timeout_s=job.call.timeout_s)
+    forms = forms_of(_modelled(job), schema, earlier, timeout_s=job.call.timeout_s)
     refuse_unstated(templates, forms[-1], earlier)
     source = open_source(job.input.path, limit=limit, told=told(job))
     needs = _needs(job, templates, source)
@@ -209,6 +214,43 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
         reserve_bytes=max(SMALLEST_RESERVE, at_once * _reserve_bytes(made)),
         max_failed=job.run.max_failed,
         drain_s=job.run.drain_s,
+        pace=PACE,
+        terms=_terms(made),
+    )
+
+
+def mode(job: Job) -> tuple[Literal["online", "batch"], str | None]:
+    """How the rows are asked; and why, where that was left to us."""
+    if job.call.mode != "auto":
+        return job.call.mode, None
+    if job.call.deadline is None:
+        return "batch", "call.mode is auto: in batches, which cost half; call.deadline names no time by which they must be back"
+    if seconds(job.call.deadline) >= BATCH_S:
+        return (
+            "batch",
+            f"call.mode is auto: in batches, which cost half and end within the {job.call.deadline} of call.deadline",
+        )
+    return "online", f"call.mode is auto: online, since a batch may take a day and call.deadline is {job.call.deadline}"
+
+
+def _modelled(job: Job) -> Model:
+    """A batch takes longer than five minutes: the cache of its constant part is kept for an hour."""
+    if mode(job)[0] == "online" or job.model.cache == "off":
+        return job.model
+    return dataclasses.replace(job.model, cache="1h")
+
+
+def _terms(made: Loaded) -> Terms:
+    call = made.job.call
+    return Terms(
+        share=made.prices.batch,
+        size=call.batch_size,
+        after_expiry=call.after_expiry,
+        attempts=call.attempts,
+        longest_wait_s=made.job.run.longest_wait_s,
+        hold=made.job.run.in_doubt == "hold",
+        passing=made.local,
+        online=mode(made.job)[0] == "online",
     )
 
 

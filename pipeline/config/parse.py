@@ -26,9 +26,6 @@ from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
     ("input", "pages_per_request"): None,
-    ("call", "deadline"): None,
-    ("call", "batch_size"): None,
-    ("call", "after_expiry"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
 }
@@ -44,7 +41,6 @@ def _is_elsewhere(value: JSON) -> bool:
 EXPECTED_PLACE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
-    (("call", "mode"), lambda value: value in ("batch", "auto"), "expected online"),
     (("input", "path"), _is_elsewhere, EXPECTED_PLACE),
     (("output", "path"), _is_elsewhere, EXPECTED_PLACE),
 )

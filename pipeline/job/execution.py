@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import random
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,12 +16,13 @@ from itertools import chain
 
 from pipeline.analyse import Stages, analyse
 from pipeline.call import preflight
-from pipeline.call.caller import Server
+from pipeline.call.batch import Batch
+from pipeline.call.caller import BatchServer, Caller
 from pipeline.call.online import Online
 from pipeline.call.purse import Purse
 from pipeline.engine import local
 from pipeline.engine.local import Interrupted
-from pipeline.errors import BudgetSpent, InputUnreadable, PipelineError, StorageFailed
+from pipeline.errors import BudgetSpent, ComeBackLater, InputUnreadable, PipelineError, StorageFailed
 from pipeline.events import (
     AskedAgain,
     Event,
@@ -44,6 +46,7 @@ from pipeline.read.rows import rows
 from pipeline.records import FILE_SHIFT, Origin, Outcome, Prompt, Reply, Row, Status
 from pipeline.write.glance import FRONTIER, ROWS, SETTLED
 from pipeline.write.journal import Journal
+from pipeline.write.parcels import Parcels
 
 JUDGED = (Status.OK, Status.OK_REPAIRED, Status.INVALID_OUTPUT)
 """What a reply can be judged to be, one way or the other."""
@@ -87,6 +90,10 @@ class Execution:
         self._tally.doubt(journal.doubts())  # of runs that were killed before they could tell of them
         self._purse = Purse(account(work.budget_usd, journal, work.shape, work.price), work.worst_usd, work.price, tell)
         self._online: Online | None = None
+        self._parcels = Parcels(journal)
+        self._batch: Batch | None = None
+        self._passes = 0
+        """Over the rows: one online; with batches one more for each time that some were collected."""
         self._pending: dict[int, None] = {}
         """Positions that were given to be asked about and have no final outcome, ascending."""
         self._known: Known | None = None
@@ -95,7 +102,7 @@ class Execution:
         self._stale: dict[int, Status] = {}
         """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
 
-    def run(self, retry: frozenset[Status]) -> Result:
+    def run(self, retry: frozenset[Status], *, detach: bool = False) -> Result:
         self._known = known = self.begin()
         self._journal.note(ROWS, json.dumps(self._input.rows))
         self._tell(Planned(sum(self._input.rows)))
@@ -106,7 +113,7 @@ class Execution:
                 self._tell(Kept(sum(self._input.rows)))
                 return self._finished(self._verdict(), table)
         try:
-            interrupted = self._ask(retry, known)
+            interrupted = self._ask(retry, known, detach=detach)
         except BudgetSpent as error:
             raise self._refused(error) from error
         self._journal.flush()
@@ -178,18 +185,17 @@ class Execution:
         left, cost_usd = sum(self._input.rows) - ended, self._journal.cost_usd()
         return refused(error, self._purse.account, ended=ended, cost_usd=cost_usd, left=left)
 
-    def _ask(self, retry: frozenset[Status], known: Known) -> Interrupted | None:
+    def _ask(self, retry: frozenset[Status], known: Known, *, detach: bool) -> Interrupted | None:
         """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
-        asked = self._unanswered(retry, known)
-        if self._work.media is not None:
-            asked = ahead(asked, self._work.media.of, os.cpu_count() or 1)
+        asked = self._asked(retry, known)
         first = next((row for row in asked if row is not None), None)
-        if first is None:
+        if first is None and not self._parcels.out():
             return None
+        rows_asked = chain([first], asked)
         with self._work.connect() as transport:
             try:
                 return local.run(
-                    lambda halt: self._drive(transport, chain([first], asked), halt, looks=known.judged),
+                    lambda halt: self._drive(transport, rows_asked, halt, retry, known, detach=detach),
                     drain_s=self._work.drain_s,
                     tell=self._tell,
                     tick=self._ticked,
@@ -213,31 +219,115 @@ class Execution:
             return True
 
     async def _drive(
-        self, connect: Callable[[], Server], asked: Iterator[Row | None], halt: asyncio.Event, *, looks: bool
+        self,
+        connect: Callable[[], BatchServer],
+        asked: Iterator[Row | None],
+        halt: asyncio.Event,
+        retry: frozenset[Status],
+        known: Known,
+        *,
+        detach: bool,
     ) -> None:
-        """`looks`: at the model first; not where replies are only judged anew, which takes neither key nor model."""
+        """Looks at the model first; not where replies are only judged anew, which takes neither key nor model."""
         work = self._work
         transport = connect()
         try:
-            if looks:
+            if known.judged:
                 for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
                     self._tell(Notice(note))
             ports = transport, self._journal, work.shape, work.limits
             proven = self._same_request and self._journal.bought
             self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse, proven=proven)
-            stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, self._priced, self._tell)
-            await analyse(asked, stages, self._ended, halt)
+            if work.terms.online and not self._parcels.any():
+                await self._pass(asked, self._online, halt)
+                return
+            self._batch = self._batches(transport, self._online, halt, proven=proven)
+            await self._in_batches(self._batch, asked, halt, retry, known, detach=detach)
         finally:
             await transport.close()
+
+    async def _pass(self, asked: Iterator[Row | None], caller: Caller, halt: asyncio.Event) -> None:
+        work = self._work
+        stages = Stages(work.prompt, work.follow, work.again, caller, work.judges, self._priced, self._tell)
+        await analyse(asked, stages, self._ended, halt)
+
+    def _batches(self, transport: BatchServer, online: Online, halt: asyncio.Event, *, proven: bool) -> Batch:
+        work = self._work
+        return Batch(
+            server=transport,
+            ledger=self._journal,
+            memory=self._parcels,
+            shape=work.shape,
+            terms=work.terms,
+            online=online,
+            purse=self._purse,
+            folder=work.folder.batches,
+            halt=halt,
+            tell=self._tell,
+            clock=time.time,
+            random=random.random,
+            nonce=lambda: secrets.token_hex(4),
+            sleep=asyncio.sleep,
+            pace=work.pace,
+            proven=proven,
+        )
+
+    async def _in_batches(
+        self,
+        batch: Batch,
+        asked: Iterator[Row | None],
+        halt: asyncio.Event,
+        retry: frozenset[Status],
+        known: Known,
+        *,
+        detach: bool,
+    ) -> None:
+        """Passes over the rows, each after what the one before has sent was collected, until nothing is out."""
+        await batch.begin()
+        while True:
+            again = batch.again
+            await self._pass(asked, batch, halt)
+            self._journal.flush()  # outcomes are looked up by the next pass
+            for _ in range(batch.again - again):
+                self._tally.asked_again()
+            if halt.is_set():
+                self._left_behind()
+                return
+            out = self._parcels.out()
+            if not out and not batch.deferred:
+                return
+            moved = await batch.collect(once=detach)
+            if halt.is_set():
+                self._left_behind()
+                return
+            if detach and not moved and (out := self._parcels.out()):
+                named = ", ".join(parcel.batch_id or "one whose fate is not known yet" for parcel in out)
+                raise ComeBackLater(
+                    f"{sum(parcel.requests for parcel in out):,} requests are with the service in batches ({named})",
+                    todo="run the same command again later (most batches end within an hour, all within a day): it collects",
+                )
+            asked = self._asked(retry, known)
+
+    def _left_behind(self) -> None:
+        if out := self._parcels.out():
+            told = f"{len(out)} batches go on at the service; run again to collect them, or end them with pipeline cancel"
+            self._tell(Notice(told))
+
+    def _asked(self, retry: frozenset[Status], known: Known) -> Iterator[Row | None]:
+        """The rows to ask about, with their pictures and documents."""
+        asked = self._unanswered(retry, known)
+        return asked if self._work.media is None else ahead(asked, self._work.media.of, os.cpu_count() or 1)
 
     def _unanswered(self, retry: frozenset[Status], known: Known) -> Iterator[Row | None]:
         """The rows to ask about: those without an outcome, with one that is to be tried again or was being tried again, whose
         request changed, or whose reply is to be judged anew. A None after each batch, which may have been long and brought
         no row."""
         work = self._work
-        left_open = {position for position, _ in self._journal.opened}
+        left_open = {position for position, _ in self._journal.opened} | self._journal.judged_and_enclosed()
+        self._passes += 1
+        first_pass = self._passes == 1
         start = self._start(retry, known, left_open)
-        if start:
+        if start and first_pass:
             self._tell(Kept(self._rows_before(start)))
         for batch in work.source.batches(work.columns_read, start=start, sizes=self._input.rows):
             had = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
@@ -249,6 +339,8 @@ class Execution:
                     self._pending[row.position] = None
                     yield row
                     continue
+                if not first_pass and row.position not in self._stale:
+                    continue  # it has ended in this run
                 if status in retry:
                     row = replace(row, use="new")
                 elif (
@@ -300,7 +392,7 @@ class Execution:
 
     def _nothing_to_do(self, retry: frozenset[Status], known: Known) -> bool:
         """Whether every row has an outcome that stands, known without a look at the rows."""
-        if not (known.placed and known.judged) or self._journal.opened:
+        if not (known.placed and known.judged) or self._journal.opened or self._parcels.out():
             return False
         if int(self._journal.noted(FRONTIER) or 0) < len(self._input.rows) << FILE_SHIFT:
             return False
@@ -322,6 +414,7 @@ class Execution:
 
     def _summary(self, exit_code: int, reason: str) -> Summary:
         requests = self._online.requests if self._online is not None else 0
+        requests += self._batch.requests if self._batch is not None else 0
         return self._tally.summary(
             requests=requests, started_at=self._started_at, ended_at=time.time(), exit_code=exit_code, reason=reason
         )
@@ -344,7 +437,8 @@ class Execution:
         if isinstance(event, InDoubt):
             self._tally.doubt(1)
             self._journal.doubted()
-        if isinstance(event, AskedAgain) and not event.reused:
+        # With batches, the same reply is looked at again in each pass; what is asked for it is counted where it is enclosed.
+        if isinstance(event, AskedAgain) and not event.reused and self._batch is None:
             self._tally.asked_again()
         self._listener(event)
 

@@ -38,12 +38,14 @@ def run(
     retry: frozenset[Status],
     accept_change: bool,
     wait: bool = False,
+    detach: bool = False,
     opening: Sequence[str] = (),
     tell: Listener,
     tick: Callable[[], None],
 ) -> Result:
     """Starts, resumes, or brings up to date. `wait`: for another run that holds the lock, instead of raising ComeBackLater.
-    `opening`: sentences to tell once the lock is held.
+    `opening`: sentences to tell once the lock is held. `detach`: does not wait for batches, but raises ComeBackLater while any
+    is out.
 
     Raises PipelineError where it cannot begin. Once it has begun there is a Result with a summary, whatever happens: with
     the error that ended it, or with exit code 130 or 143 where a signal did; nothing is published then.
@@ -74,7 +76,7 @@ def run(
             work.folder.write_json(work.folder.job, work.described)
             execution = Execution(work, journal, found, started_at, tell, tick, same_request=same)
             try:
-                return execution.run(retry)
+                return execution.run(retry, detach=detach)
             except PipelineError as error:
                 summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
                 return Result(summary, {}, (), None, error)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pipeline.call.caller import Server
+from pipeline.call.batch import Pace, Terms
+from pipeline.call.caller import BatchServer
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape
 from pipeline.errors import PipelineError
@@ -61,7 +62,7 @@ class Work:
     """The job in plain values, for job.json."""
     parts: Mapping[str, str]
     """Config key → digest of what it brings into every request: what may not change unnoticed."""
-    connect: Callable[[], AbstractContextManager[Callable[[], Server]]]
+    connect: Callable[[], AbstractContextManager[Callable[[], BatchServer]]]
     """Entered only when there is something to ask: starts what must run beside the job, gives what makes the transport.
     That in turn is called once, inside the event loop."""
     limits: Limits
@@ -69,6 +70,9 @@ class Work:
     """Disk for the replies that may be out at once, at their longest."""
     max_failed: int | str
     drain_s: float
+    terms: Terms = field(default_factory=Terms)
+    """Of batches."""
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def columns_read(self) -> list[str]:

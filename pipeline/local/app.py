@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from secrets import token_hex
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -18,33 +17,33 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from pipeline.local import cards, messages, reply
+from pipeline.local.batches import BatchApi
 from pipeline.local.broken import Connections, Cut, client_of
 from pipeline.local.errors import ApiError
+from pipeline.local.exchange import GONE, JSON, Nothing, html_response, json_response, left, refusal, unless_left, waits
 from pipeline.local.faults import BrokenOff, Halved, Hung, Lacking, Page, Refused, Reset
 from pipeline.local.gate import Gate, error_response
 from pipeline.local.ledger import LEFT, NO_STATUS
 from pipeline.local.model import Model
 from pipeline.local.question import Question
-from pipeline.local.reply import Began, Ended, Part
+from pipeline.local.reply import Ended, Part
 from pipeline.local.spoil import spoiled
-from pipeline.local.stage import Scene, Stage
+from pipeline.local.stage import Scene, Stage, divided
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """docs: api/errors, request size limits (2026-10-08)."""
 DISCARDED_BYTES = 256 * 1024 * 1024
 """So much of a body that is too large is read and dropped, as a client that still sends does not see the answer."""
-T = TypeVar("T")
-GONE = 499
-"""What nginx calls a client that has left; nobody reads it."""
-JSON, EVENTS, HTML = "application/json", "text/event-stream", "text/html; charset=utf-8"
+EVENTS = "text/event-stream"
 UNCACHED = {"cache-control": "no-cache"}
-PAGE = b"<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>A page, and no JSON</h1></body></html>\n"
 
 
 def app(model: Model, stage: Stage, connections: Connections) -> ASGIApp:
     """The server's ASGI application. `connections` are those it is served on, for faults that break them."""
-    api = Api(model, stage, connections)
+    batches = BatchApi(model, stage, connections, new_id)
+    api = Api(model, stage, connections, batches)
     routes = [
+        *batches.routes(),
         Route("/v1/messages", api.create, methods=["POST"]),
         Route("/v1/messages/count_tokens", api.count, methods=["POST"]),
         Route("/v1/models", api.list_models, methods=["GET"]),
@@ -69,10 +68,11 @@ def new_id(kind: str) -> str:
 class Api:
     """The handlers of the routes."""
 
-    def __init__(self, model: Model, stage: Stage, connections: Connections) -> None:
+    def __init__(self, model: Model, stage: Stage, connections: Connections, batches: BatchApi) -> None:
         self._model = model
         self._stage = stage
         self._connections = connections
+        self._batches = batches
 
     async def create(self, request: Request) -> Response:
         number, ledger = self._stage.arrives(), self._stage.ledger
@@ -94,20 +94,21 @@ class Api:
     async def count(self, request: Request) -> Response:
         self._stage.ledger.counts += 1
         question = messages.counted(await _body(request), request.headers.get("anthropic-version"))
-        return _json({"input_tokens": await self._model.count(question)})
+        return json_response({"input_tokens": await self._model.count(question)})
 
     async def list_models(self, request: Request) -> Response:
-        return _json(cards.page(self._model.cards(), request.query_params.multi_items()))
+        return json_response(cards.page(self._model.cards(), request.query_params.multi_items()))
 
     async def retrieve_model(self, request: Request) -> Response:
-        return _json(cards.model(self._model.card(request.path_params["name"])))
+        return json_response(cards.model(self._model.card(request.path_params["name"])))
 
     async def stats(self, _: Request) -> Response:
-        return _json({"model": self._model.name, **self._stage.figures()})
+        return json_response({"model": self._model.name, **self._stage.figures()})
 
     async def reset(self, _: Request) -> Response:
         self._stage.reset()
-        return _json({"reset": True})
+        self._batches.reset()
+        return json_response({"reset": True})
 
     # -- one message ---------------------------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Api:
             return Nothing(LEFT)
         if scene.rule is not None:
             parts = spoiled(parts, scene.rule.effect, scene.rule.category, scene.random)
-        return await self._played(request, scene, question, heading, [_divided(part, scene) for part in parts])
+        return await self._played(request, scene, question, heading, [divided(part, scene) for part in parts])
 
     async def _parts(self, request: Request, question: Question) -> list[Part] | None:
         """The whole reply; None where the client left before it was made."""
@@ -138,13 +139,13 @@ class Api:
             async with aclosing(self._model.reply(question)) as parts:
                 return [part async for part in parts]
 
-        return await (_unless_left(request, made()) if self._model.computes else made())
+        return await (unless_left(request, made()) if self._model.computes else made())
 
     async def _played(
         self, request: Request, scene: Scene, question: Question, heading: reply.Heading, parts: list[Part]
     ) -> Response:
         """The reply, or what becomes of it, when its time has come. The books are closed before a byte is sent."""
-        stays = await _waits(request, scene.wait_s)
+        stays = await waits(request, scene.wait_s)
         unread = not stays or isinstance(scene.effect, Refused | Page | Reset | Hung)
         if unread and scene.rule and not scene.rule.billed:
             self._stage.fails(scene)
@@ -158,11 +159,11 @@ class Api:
                 return self._trouble(scene, trouble, question)
             case Reset():
                 self._connections.reset(client_of(request.scope))
-                await _left(request)
+                await left(request)
                 return Nothing(NO_STATUS)
             case Hung():
                 self._connections.hangs(client_of(request.scope))
-                await _left(request)
+                await left(request)
                 return Nothing(NO_STATUS)
         headers = self._stage.headers()
         if question.stream:
@@ -171,14 +172,9 @@ class Api:
 
     def _trouble(self, scene: Scene, trouble: Refused | Page, question: Question) -> Response:
         if isinstance(trouble, Page):
-            return Response(PAGE % trouble.status, trouble.status, media_type=HTML)
-        headers = {}
-        if trouble.retry_after and scene.rule is not None:
-            headers["retry-after"] = str(max(1, math.ceil(scene.rule.retry_after_s)))
-        if not trouble.door:
-            headers |= self._stage.headers()
-        message = question.model.join(trouble.message.split("{model}"))
-        raise ApiError(trouble.status, message, code=trouble.code, headers=headers)
+            return html_response(trouble)
+        assert scene.rule is not None
+        raise refusal(scene.rule, trouble, question.model, {} if trouble.door else self._stage.headers())
 
     def _whole(self, scene: Scene, heading: reply.Heading, parts: list[Part], headers: dict[str, str]) -> Response:
         message = reply.message(heading, parts)
@@ -212,7 +208,7 @@ class Api:
         """As it is computed. The first part is awaited before the status is sent, so that a refusal is a status."""
         parts = self._model.reply(question)
         try:
-            if not await _waits(request, scene.wait_s):
+            if not await waits(request, scene.wait_s):
                 self._stage.fails(scene)
                 return Nothing(LEFT)
             first = await anext(parts)
@@ -227,7 +223,7 @@ class Api:
         self, first: Part, parts: AsyncGenerator[Part], scene: Scene, heading: reply.Heading, request_id: str
     ) -> AsyncGenerator[bytes]:
         events = reply.Events(heading)
-        said = [_divided(first, scene)]
+        said = [divided(first, scene)]
         async with aclosing(parts):
             try:
                 for event in events.of(said[0]):
@@ -245,51 +241,9 @@ class Api:
                     self._stage.fails(scene)
 
 
-class Nothing(Response):
-    """To a client who is gone, or is to hear nothing. What it sends reaches nobody."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(status_code=GONE)
-        self.why = why
-        """What the ledger calls it in place of a status."""
-
-
-def _divided(part: Part, scene: Scene) -> Part:
-    return Began(part.input_tokens, scene.cached) if isinstance(part, Began) else part
-
-
 async def _each(events: Sequence[bytes]) -> AsyncGenerator[bytes]:
     for event in events:
         yield event
-
-
-async def _waits(request: Request, wait_s: float) -> bool:
-    """False, at once, where the client hangs up before the time is over."""
-    if not wait_s:
-        return True
-    try:
-        async with asyncio.timeout(wait_s):
-            await _left(request)
-    except TimeoutError:
-        return True
-    return False
-
-
-async def _unless_left(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
-    """What `work` brings; None, and the work broken off, where the client hangs up first."""
-    doing = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
-    try:
-        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return doing.result() if doing.done() else None
-    finally:
-        doing.cancel()
-        leaving.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _body(request: Request) -> bytes:
@@ -305,10 +259,6 @@ async def _body(request: Request) -> bytes:
     if size > MAX_BODY_BYTES:
         raise ApiError(413, "Request exceeds the maximum size")
     return bytes(held)
-
-
-def _json(content: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), headers=headers, media_type=JSON)
 
 
 async def _answer_api_error(request: Request, error: ApiError) -> Response:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.local import paging
 from pipeline.local.claude import ALL_EFFORTS
-from pipeline.local.errors import invalid
 from pipeline.local.model import Card
 
-USUAL_PAGE = 20
-MAX_PAGE = 1_000
 LISTED = ("active", "deprecated")
 """Where the query names no lifecycle. Retired models are asked for by name."""
 THINKING_TYPES = ("adaptive", "between_tools", "disabled", "enabled")
@@ -32,7 +30,7 @@ def model(card: Card) -> dict[str, Any]:
         "max_input_tokens": rules.max_input_tokens,
         "max_tokens": rules.max_tokens,
         "capabilities": {
-            "batch": _supported(False),
+            "batch": _supported(True),
             "citations": _supported(False),
             "code_execution": _supported(False),
             "context_management": _supported(False),
@@ -62,37 +60,16 @@ def page(all_cards: Sequence[Card], asked: Sequence[tuple[str, str]]) -> dict[st
 
     Raises ApiError 400 where it holds something that makes no sense.
     """
-    query = dict(asked)
-    limit = _limit(query.get("limit", str(USUAL_PAGE)))
     wanted = {value for name, value in asked if name in ("lifecycle", "lifecycle[]")} or set(LISTED)
     told = [each for each in map(model, all_cards) if each["lifecycle"] in wanted]
-    ids = [each["id"] for each in told]
-    start, end = 0, len(told)
-    if (after := query.get("after_id")) is not None:
-        start = _index(ids, after, "after_id") + 1
-    if (before := query.get("before_id")) is not None:
-        end = _index(ids, before, "before_id")
-        start = max(start, end - limit)
-    data = told[start : min(end, start + limit)]
-    more = start > 0 if before is not None else start + limit < end
+    found = paging.page([each["id"] for each in told], dict(asked), "model")
+    data = told[found.start : found.end]
     return {
         "data": data,
-        "has_more": more,
+        "has_more": found.has_more,
         "first_id": data[0]["id"] if data else None,
         "last_id": data[-1]["id"] if data else None,
     }
-
-
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_PAGE:
-        raise invalid(f"limit: Input should be a whole number from 1 to {MAX_PAGE}")
-    return int(text)
-
-
-def _index(ids: Sequence[str], name: str, field: str) -> int:
-    if name not in ids:
-        raise invalid(f"{field}: no model has the id {name!r}")
-    return ids.index(name)
 
 
 def _supported(is_so: bool) -> dict[str, Any]:

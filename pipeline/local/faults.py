@@ -14,6 +14,11 @@ from typing import Literal, TypeAlias
 CHARGED_CATEGORIES = frozenset(("bio", "frontier_llm", "reasoning_extraction"))
 """Refusals before any output cost nothing but in these (release notes, 2026-09-24)."""
 RETRY_AFTER_S = 5.0
+MESSAGES, ITEM = "messages", "batches.item"
+CREATE, RETRIEVE, LIST = "batches.create", "batches.retrieve", "batches.list"
+RESULTS, CANCEL, DELETE = "batches.results", "batches.cancel", "batches.delete"
+PLACES = (MESSAGES, CREATE, RETRIEVE, LIST, RESULTS, CANCEL, DELETE, ITEM)
+"""Where a fault can be met: at a request for a message, at a call about batches, at a single request of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,57 @@ class Slow:
     """A reply like any other, later."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request of a batch that nobody worked on, and that is not billed."""
+
+    result: Literal["expired", "canceled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A request of a batch that is answered, but has no line in the results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled:
+    """A request of a batch with two lines in the results, the same twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A batch that gets nowhere: it ends when it expires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A batch whose results are past their 29 days as soon as it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortPage:
+    """A page of the list with one entry, whatever was asked."""
+
+
 Effect: TypeAlias = (
-    Refused | Page | Reset | Hung | Halved | BrokenOff | Lacking | Declined | Truncated | Silent | Misworded | Slow
+    Refused
+    | Page
+    | Reset
+    | Hung
+    | Halved
+    | BrokenOff
+    | Lacking
+    | Declined
+    | Truncated
+    | Silent
+    | Misworded
+    | Slow
+    | Unanswered
+    | Lost
+    | Doubled
+    | Stuck
+    | Archived
+    | ShortPage
 )
 
 
@@ -187,8 +241,35 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "prose": Kind(Misworded("prose"), billed=True),
         "damaged": Kind(Misworded("damaged"), billed=True),
         "invalid": Kind(Misworded("invalid"), billed=True),
+        # Batches.
+        "expired": Kind(Unanswered("expired"), billed=False),
+        "canceled": Kind(Unanswered("canceled"), billed=False),
+        "lost_line": Kind(Lost(), billed=True),
+        "double_line": Kind(Doubled(), billed=True),
+        "stuck": Kind(Stuck(), billed=False),
+        "archived": Kind(Archived(), billed=True),
+        "short_page": Kind(ShortPage(), billed=False),
     }
 )
+
+
+def places(effect: Effect) -> tuple[str, ...]:
+    """Where the effect can be met; the first is where it is met unless a rule says."""
+    match effect:
+        case Refused():
+            return PLACES
+        case Page() | Reset() | Hung() | Halved() | Slow():
+            return PLACES[:-1]
+        case BrokenOff():
+            return (MESSAGES,)
+        case Lacking() | Declined() | Truncated() | Silent() | Misworded():
+            return (MESSAGES, ITEM)
+        case Unanswered() | Lost() | Doubled():
+            return (ITEM,)
+        case Stuck() | Archived():
+            return (CREATE,)
+        case ShortPage():
+            return (LIST,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +296,8 @@ class Rule:
     """Of a refusal."""
     says_billed: bool | None = None
     """None: as its kind says."""
+    at: str | None = None
+    """One of `places(effect)`; None: the first."""
 
     @property
     def effect(self) -> Effect:
@@ -225,6 +308,15 @@ class Rule:
         if self.says_billed is not None:
             return self.says_billed
         return KINDS[self.fault].billed or (isinstance(self.effect, Declined) and self.category in CHARGED_CATEGORIES)
+
+    @property
+    def place(self) -> str:
+        return self.at or places(self.effect)[0]
+
+    @property
+    def takes_effect(self) -> bool:
+        """Whether a call about batches does what it was asked, whatever its client hears of it."""
+        return self.billed or not isinstance(self.effect, Refused | Page | Reset | Hung)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from pipeline.local.batch_ledger import Batches
 from pipeline.records import Usage
 
-Price: TypeAlias = Callable[[str, Usage, str | None], float | None]
-"""Model, usage and inference geography of one reply → USD; None for a model without a price."""
+Price: TypeAlias = Callable[[str, Usage, str | None, str], float | None]
+"""Model, usage, inference geography and service tier of one reply → USD; None for a model without a price."""
 
 NO_STATUS = "none"
 """In place of an HTTP status where no answer was sent: the connection was reset, or the request hung."""
@@ -30,6 +31,7 @@ class Bill:
     model: str
     usage: Usage
     geo: str | None
+    tier: str = "standard"
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Ledger:
     """Billed replies to a body that had one already."""
     bodies_again: int = 0
     """Bodies with more than one billed reply."""
+    batches: Batches = field(default_factory=Batches)
     _bodies: dict[int, int] = field(default_factory=dict)
     """Digest → attempts, and ANSWER for each billed reply. About 100 bytes a body."""
     _per_second: list[int] = field(default_factory=list)
@@ -93,7 +96,7 @@ class Ledger:
         self.billed += 1
         self.unread += unread
         self.usage += bill.usage
-        usd = self.price(bill.model, bill.usage, bill.geo)
+        usd = self.price(bill.model, bill.usage, bill.geo, bill.tier)
         self.unpriced += usd is None
         self.usd += usd or 0.0
         replies, spent = self.by_model.get(bill.model, (0, 0.0))
@@ -128,6 +131,7 @@ class Ledger:
                     model: {"requests": replies, "usd": round(usd, 9)} for model, (replies, usd) in self.by_model.items()
                 },
             },
+            "batches": self.batches.figures(),
             "duplicates": {"replies": self.duplicates, "bodies": self.bodies_again},
             "rate": {
                 "mean_per_s": round(self.requests / (self.last_at - first), 3)

@@ -33,6 +33,24 @@ def question(raw: bytes, version: str | None) -> Question:
     return asked
 
 
+def batched(raw: bytes, version: str | None) -> Question:
+    """What one request of a batch asks. Raises ApiError 400."""
+    is_old = _is_old(version)
+    body = shapes.parsed(raw, shapes.OldMessageBody if is_old else shapes.MessageBody)
+    refused = {"stream": body.stream, "max_tokens: 0 (cache pre-warm)": not body.max_tokens, "speed": body.speed is not None}
+    for what, present in refused.items():
+        if present:
+            raise invalid(f"{what} is not supported in a Message Batch")
+    asked = _question(body, is_old=is_old)
+    _check_lengths(body, asked)
+    return asked
+
+
+def check_version(version: str | None) -> None:
+    """Raises ApiError 400 where the header `anthropic-version` names none that is served."""
+    _is_old(version)
+
+
 def counted(raw: bytes, version: str | None) -> Question:
     """What POST /v1/messages/count_tokens asks about; its max_tokens is 0 and means nothing. Raises ApiError 400."""
     is_old = _is_old(version)

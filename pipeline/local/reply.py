@@ -67,6 +67,8 @@ class Heading:
     form: Form
     geo: str = "global"
     """`inference_geo`, as `usage` tells it."""
+    tier: str = "standard"
+    """`service_tier`, likewise: `standard` or `batch`."""
 
 
 def message(heading: Heading, parts: Iterable[Part]) -> dict[str, Any]:
@@ -208,7 +210,7 @@ def _usage(heading: Heading, began: Began, ended: Ended) -> dict[str, Any]:
         },
         "output_tokens": ended.output_tokens,
         "output_tokens_details": {"thinking_tokens": ended.thinking_tokens},
-        "service_tier": "standard",
+        "service_tier": heading.tier,
         "inference_geo": heading.geo,
     }
 

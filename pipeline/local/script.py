@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pipeline.config import tree
 from pipeline.config.wording import named, printable
 from pipeline.errors import ConfigInvalid
-from pipeline.local.faults import KINDS, Declined, Hung, Refused, Rule, Slow
+from pipeline.local.faults import KINDS, PLACES, Declined, Hung, Refused, Rule, Slow, places
 from pipeline.local.limits import Limit, Limits
 
 P99 = 2.326347874
@@ -67,6 +67,10 @@ class Script:
     limits: Limits = NO_LIMITS
     rules: tuple[Rule, ...] = ()
     seed: int | None = None
+    batch_time: Latency = Latency(2.0)
+    """From the creation of a batch to its end, where nothing is slower than that."""
+    batch_queue: int | None = None
+    """Requests of all batches that may wait for the end of theirs at a time."""
 
 
 def parsed(text: str, where: str) -> Script:
@@ -78,7 +82,7 @@ def parsed(text: str, where: str) -> Script:
     try:
         sheet = _Sheet.model_validate({} if read.root is None else read.root)
     except ValidationError as error:
-        faults += [(_line(read, _place(found["loc"])), _place(found["loc"]), _said(found)) for found in error.errors()]
+        faults += [(_line(read, _key(found["loc"])), _key(found["loc"]), _said(found)) for found in error.errors()]
     if faults:
         raise _invalid(where, [f"{where}:{line}: {named(key) or 'the file'}: {said}" for line, key, said in sorted(faults)])
     return sheet.script()
@@ -97,7 +101,7 @@ def _invalid(where: str, faults: Sequence[str]) -> ConfigInvalid:
     return ConfigInvalid(f"{where} has {count}", faults=faults, todo=f"mend {where}; docs/rehearsal.md lists what it can say")
 
 
-def _place(path: Sequence[str | int]) -> tree.Key:
+def _key(path: Sequence[str | int]) -> tree.Key:
     """Without the tags that pydantic gives the branches of a union."""
     return tuple(step for step in path if isinstance(step, int) or not step.startswith(("function-", "float", "lax-")))
 
@@ -154,6 +158,14 @@ def _kind(value: object) -> object:
     raise ValueError(f"there is no fault {value!r}; {hint}")
 
 
+def _place(value: object) -> object:
+    if isinstance(value, str) and value in PLACES:
+        return value
+    near = get_close_matches(str(value), PLACES, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PLACES)}"
+    raise ValueError(f"there is no place {value!r}; {hint}")
+
+
 Time = Annotated[float, BeforeValidator(_time), Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -190,6 +202,7 @@ class _Limits(_Strict):
     itpm_burst: Count | None = None
     otpm: Count | None = None
     otpm_burst: Count | None = None
+    batch_queue: Count | None = None
 
     @model_validator(mode="after")
     def _bursts_have_rates(self) -> _Limits:
@@ -214,6 +227,7 @@ def limits(
 
 class _Rule(_Strict):
     fault: Annotated[str, BeforeValidator(_kind)]
+    at: Annotated[str, BeforeValidator(_place)] | None = None
     rate: Share = 1.0
     from_request: Count = 1
     until_request: Count | None = None
@@ -230,6 +244,8 @@ class _Rule(_Strict):
         effect = KINDS[self.fault].effect
         if self.until_request is not None and self.until_request < self.from_request:
             raise ValueError(f"until_request {self.until_request} lies before from_request {self.from_request}")
+        if self.at is not None and self.at not in places(effect):
+            raise ValueError(f"{self.fault} cannot be met at {self.at}, only at {', '.join(places(effect))}")
         if self.category is not None and not isinstance(effect, Declined):
             raise ValueError("only a refusal has a category")
         if self.retry_after is not None and not (isinstance(effect, Refused) and effect.retry_after):
@@ -256,6 +272,7 @@ class _Rule(_Strict):
             wait_s=self.wait,
             category=self.category,
             says_billed=self.billed,
+            at=self.at,
             **({} if self.retry_after is None else {"retry_after_s": self.retry_after}),
         )
 
@@ -271,13 +288,20 @@ class _Sheet(_Strict):
     output: _Size | None = None
     thinking: _Size | None = None
     limits: _Limits = _Limits()
+    batch_time: Annotated[_Latency, BeforeValidator(_latency)] = _Latency(median="2s")  # type: ignore[arg-type]
     faults: tuple[_Rule, ...] = ()
 
     @model_validator(mode="after")
     def _rates_add_up(self) -> _Sheet:
-        total = sum(each.rate for each in self.faults if each.is_always())
-        if total > 1 + ROUNDING:
-            raise ValueError(f"the rates of faults without a window add up to {total:.0%}, more than all requests")
+        totals: dict[str, float] = {}
+        for each in self.faults:
+            place = each.rule().place
+            totals[place] = totals.get(place, 0.0) + (each.rate if each.is_always() else 0.0)
+        for place, total in totals.items():
+            if total > 1 + ROUNDING:
+                raise ValueError(
+                    f"the rates of faults without a window at {place} add up to {total:.0%}, more than all requests"
+                )
         return self
 
     def script(self) -> Script:
@@ -288,6 +312,8 @@ class _Sheet(_Strict):
             self.limits.limits(),
             tuple(each.rule() for each in self.faults),
             self.seed,
+            Latency(self.batch_time.median, self.batch_time.p99),
+            self.limits.batch_queue,
         )
 
 
@@ -296,5 +322,6 @@ _SHAPES: dict[str, type[BaseModel]] = {
     "output": _Size,
     "thinking": _Size,
     "limits": _Limits,
+    "batch_time": _Latency,
     "faults": _Rule,
 }

@@ -61,7 +61,7 @@ def run(
         asyncio.run(serve(application, connections, answering, listener, announce, until_eof))
 
 
-def _unpriced(model: str, usage: Usage, geo: str | None) -> float | None:
+def _unpriced(model: str, usage: Usage, geo: str | None, tier: str) -> float | None:
     return None
 
 

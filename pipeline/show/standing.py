@@ -23,6 +23,8 @@ class Standing:
     budget: tuple[float, float] | None = None
     """USD that are gone of a budget since the last run that finished, and the budget; None where there is none."""
     rows_per_second: float | None = None
+    batches: tuple[str, ...] = ()
+    """That are not collected, each in words."""
     reason: str | None = None
     """Why the last execution ended."""
     log: tuple[str, ...] = ()
@@ -50,6 +52,8 @@ def _told(standing: Standing) -> Iterator[tuple[str, str]]:
         yield "budget", f"{dollars(gone_usd)} of {dollars(budget_usd)} gone since the last run that finished"
     if standing.rows_per_second is not None:
         yield "rate", _rate(standing.rows_per_second, None if standing.rows is None else standing.rows - ended)
+    for number, text in enumerate(standing.batches):
+        yield "batches" if number == 0 else "", plain(text, 200)
     if standing.reason is not None:
         yield "reason", plain(standing.reason, 1000)
     for number, text in enumerate(standing.log):

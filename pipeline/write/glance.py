@@ -30,6 +30,7 @@ SELECT min(at), max(at), count(*) FROM (SELECT at FROM reply ORDER BY id DESC LI
 WHERE at > (SELECT at FROM reply ORDER BY id DESC LIMIT 1) - 60
 """
 """By the end of the table: a look at a journal of 10^7 rows must not read them all."""
+OUT = "SELECT batch, requests, coalesce(created_at, after) FROM parcel WHERE state IN ('intended', 'open') ORDER BY number"
 KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup (docs/cron.md)"
 
 
@@ -41,6 +42,17 @@ class Spent:
     """For replies: at their price, or at the worst case where that is not noted yet."""
     doubtful_usd: float
     """The worst case of requests that may have been paid and whose reply is lost, or has not come yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """A batch that is not collected."""
+
+    batch_id: str | None
+    """None: it is not known yet whether the service took it."""
+    requests: int
+    at: float
+    """Unix time at which it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,7 @@ class Glance:
     """None in a journal of an earlier version of this program."""
     rows_per_second: float | None
     """Over the last minute of replies; None where there are too few to say."""
+    batches: tuple[Out, ...] = ()
 
 
 def glance(path: Path) -> Glance | None:
@@ -69,8 +82,14 @@ def glance(path: Path) -> Glance | None:
         columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(paid)")]
         money = spent(connection) if "usd" in columns else None
         first, last, number = connection.execute(RECENT).fetchone()
+        batches = tuple(Out(*row) for row in connection.execute(OUT)) if _has_batches(connection) else ()
     rate = (number - 1) / (last - first) if number > 1 and last > first else None
-    return Glance(ended, cost_usd, None if rows is None else sum(rows), money, rate)
+    return Glance(ended, cost_usd, None if rows is None else sum(rows), money, rate, batches)
+
+
+def _has_batches(connection: sqlite3.Connection) -> bool:
+    """A journal of an earlier version of this program has none."""
+    return bool(connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'parcel'").fetchone())
 
 
 def spent(connection: sqlite3.Connection) -> Spent:

@@ -46,6 +46,8 @@ from pipeline.write.glance import KEEP, SPENT_FROM, Spent, counts, reading, spen
 from pipeline.write.index import Index
 
 VERSION = 2
+WITH_BATCHES = 3
+"""Of a journal that knows of a batch. A program that cannot read of batches must not take what is in one for unsent."""
 GATHER = 500
 """Records a commit at most."""
 KEYS_READ = 50_000
@@ -77,6 +79,15 @@ CREATE TABLE IF NOT EXISTS outcome (
     cache_read_tokens INTEGER NOT NULL, cache_write_5m_tokens INTEGER NOT NULL, cache_write_1h_tokens INTEGER NOT NULL,
     thinking_tokens INTEGER NOT NULL, cost_usd REAL, latency_s REAL, answered_at REAL, raw TEXT
 );
+CREATE TABLE IF NOT EXISTS parcel (
+    number INTEGER PRIMARY KEY, nonce TEXT NOT NULL, requests INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL,
+    after REAL NOT NULL, batch TEXT, created_at REAL, state TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS enclosed (
+    position INTEGER NOT NULL, ask INTEGER NOT NULL, parcel INTEGER NOT NULL, key BLOB NOT NULL, attempts INTEGER NOT NULL,
+    worst_usd REAL, result TEXT, reply INTEGER, error BLOB, told INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (position, ask, parcel)
+) WITHOUT ROWID;
 """
 FROM_1 = """
 BEGIN IMMEDIATE;
@@ -110,6 +121,9 @@ REPLY = "SELECT position, body, request_id, latency_s, at FROM reply WHERE id = 
 DOUBTED = "INSERT INTO meta VALUES ('doubts', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
 CLOSED = "DELETE FROM open WHERE position = :position"
 DROPPED = "DELETE FROM open WHERE position = :position AND out = 0"
+CLOSED_IN_BATCH = "DELETE FROM enclosed WHERE position = :position AND result IS NOT NULL"
+"""What is still in a batch stays: its reply will be filed, whoever can use it then."""
+DONE_WITH = ("DELETE FROM enclosed WHERE result IS NOT NULL", ())
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
@@ -244,7 +258,7 @@ class Journal:
         )  # fmt: skip
         # A row that ends in doubt stays open, so that whoever asks it again knows that it may have been paid.
         where = {"position": outcome.position}
-        closed = () if outcome.status is Status.IN_DOUBT else ((LOST, where), (CLOSED, where))
+        closed = () if outcome.status is Status.IN_DOUBT else ((LOST, where), (CLOSED, where), (CLOSED_IN_BATCH, where))
         self._put(_Write(((ENDED, record), *closed)))
 
     def dropped(self, position: int) -> None:
@@ -320,10 +334,14 @@ class Journal:
         statement = "UPDATE paid SET usd = coalesce(?, usd), priced = 1 WHERE reply = ?"
         self._put(_Write(((statement, (usd, reply)),)))
 
+    def judged_and_enclosed(self) -> set[int]:
+        """Positions that have an outcome and, beside it, something in a batch or out of one that has not been judged."""
+        return {position for (position,) in self._read("SELECT position FROM enclosed JOIN outcome USING (position)")}
+
     def finished(self) -> None:
         """A run has finished: what is spent from now on counts anew. Durable on return."""
         bought = ("INSERT OR REPLACE INTO meta VALUES (?, coalesce((SELECT max(reply) FROM paid), 0))", (SPENT_FROM,))
-        self._put(_Write((bought, ("DELETE FROM doubt", ()), ("UPDATE open SET worst_usd = NULL", ()))))
+        self._put(_Write((bought, ("DELETE FROM doubt", ()), ("UPDATE open SET worst_usd = NULL", ()), DONE_WITH)))
         self.flush()
 
     def note(self, name: str, value: str) -> None:
@@ -371,7 +389,35 @@ class Journal:
 
     # The writer ---------------------------------------------------------------------------------------------------------
 
-    async def _durably(self, *statements: tuple[str, Mapping[str, object]]) -> None:
+    async def durably(self, *statements: tuple[str, Mapping[str, object] | tuple[object, ...]], buys: bool = False) -> None:
+        """One transaction; returns once it is durable. `buys`: something leaves by it, which a full disk forbids."""
+        if buys and self._full is not None:
+            raise self._full
+        await self._durably(*statements)
+
+    def behind(self, *statements: tuple[str, Mapping[str, object] | tuple[object, ...]]) -> None:
+        """The same, but durable only with or after all that was told before it."""
+        self._put(_Write(statements))
+
+    def read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What is durable."""
+        return self._read(statement, *values)
+
+    def each(self, statement: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """What is durable, row by row."""
+        with reading(self._path):
+            yield from self._reader.execute(statement, values)
+
+    def next_reply(self) -> int:
+        """The number of a reply that is about to be filed."""
+        self._last_reply += 1
+        return self._last_reply
+
+    def filed(self, key: bytes, reply: int) -> None:
+        """A reply is durable, and answers the same request of any row."""
+        self._index.add(key, reply)
+
+    async def _durably(self, *statements: tuple[str, Mapping[str, object] | tuple[object, ...]]) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
@@ -490,9 +536,10 @@ def _connect(path: Path) -> sqlite3.Connection:
             f"the journal {path} cannot be opened: {error}",
             todo=KEEP,
         ) from error
-    if version != str(VERSION):
+    if version not in (str(VERSION), str(WITH_BATCHES)):
         connection.close()
-        raise StorageFailed(f"the journal {path} is of version {version}, this program reads {VERSION}", todo="use its version")
+        told = f"the journal {path} is of version {version}, this program reads {WITH_BATCHES}"
+        raise StorageFailed(told, todo="use its version")
     return connection
 
 

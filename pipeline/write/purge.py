@@ -54,7 +54,8 @@ def remembering(folder: RunFolder) -> list[Path]:
     beside = sorted(path for path in folder.path.glob(f"{folder.journal.name}?*") if path.is_file())
     logs = sorted(path for path in folder.path.glob(f"{folder.log.name}*") if path.is_file())
     keys = sorted((folder.path / "keys").glob("*"))
-    found = [folder.journal, *beside, *keys, *logs, folder.report]
+    batches = sorted(folder.batches.glob("*"))
+    found = [folder.journal, *beside, *keys, *batches, *logs, folder.report]
     return [path for path in found if path.is_file()]
 
 

@@ -32,6 +32,7 @@ class RunFolder:
         self.history = self.path / "history.jsonl"
         self.log = self.path / "log.jsonl"
         self.report = self.path / "report.html"
+        self.batches = self.path / "batches"
 
     def create(self) -> None:
         """Makes the folder, readable by its owner only. StorageFailed where that cannot be, ConfigInvalid on a network disk."""

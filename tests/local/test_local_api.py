@@ -277,7 +277,7 @@ def test_a_body_beyond_32_mb_is_413(client: Anthropic) -> None:
 
 def test_what_is_not_served_is_404(client: Anthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as caught:
-        client.messages.batches.list()
+        client.get("/v1/files", cast_to=object)
     assert caught.value.type == "not_found_error"
 
 

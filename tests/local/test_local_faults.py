@@ -57,6 +57,7 @@ def test_what_was_answered_is_billed_and_what_was_refused_is_not() -> None:
     assert {name for name in KINDS if Rule(name).billed} == {
         *("reset_late", "hang", "cut", "cut_clean", "stream_error", "slow", "no_usage", "no_stop_reason"),
         *("truncated", "empty", "fenced", "prose", "damaged", "invalid"),
+        *("lost_line", "double_line", "archived"),
     }
     assert not any(kind.billed for kind in KINDS.values() if isinstance(kind.effect, Refused))
     assert Rule("internal", says_billed=True).billed

@@ -17,7 +17,7 @@ seed: 7
 latency: {median: 800ms, p99: 4s}
 output: {tokens: 120, spread: 30%}
 thinking: {tokens: 300, spread: 0.5}
-limits: {rpm: 1800, burst: 30, itpm: 2000000, otpm: 400000, otpm_burst: 5000}
+limits: {rpm: 1800, burst: 30, itpm: 2000000, otpm: 400000, otpm_burst: 5000, batch_queue: 200000}
 faults:
   - {fault: overloaded, rate: 10%}
   - {fault: unavailable, from: 60s, for: 1.5m}
@@ -27,6 +27,8 @@ faults:
   - {fault: refusal, rate: 1%, category: bio}
   - {fault: hang, rate: 1%}
   - {fault: slow, rate: 1%, wait: 30s}
+  - {fault: internal, rate: 100%, at: batches.retrieve}
+batch_time: {median: 10s, p99: 1m}
 """
 
 
@@ -45,8 +47,11 @@ def test_everything_that_can_be_said() -> None:
             Rule("refusal", 0.01, category="bio"),
             Rule("hang", 0.01),
             Rule("slow", 0.01, wait_s=30.0),
+            Rule("internal", at="batches.retrieve"),
         ),
         seed=7,
+        batch_time=Latency(10.0, 60.0),
+        batch_queue=200_000,
     )
 
 
@@ -94,6 +99,11 @@ faults:
     ("text", "said"),
     [
         ("faults: [{fault: overloaded, rate: 60%}, {fault: internal, rate: 60%}]", "add up to 120%, more than all requests"),
+        ("faults: [{fault: cut, at: batches.result}]", "did you mean batches.results?"),
+        (
+            "faults: [{fault: refusal, at: batches.list}]",
+            "refusal cannot be met at batches.list, only at messages, batches.item",
+        ),
         ("limits: {burst: 5}", "burst says nothing without rpm"),
         ("latency: {median: 2s, p99: 1s}", "p99 lies below the median"),
         ("latency: 800", "write a time with its unit"),

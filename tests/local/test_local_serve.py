@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.commands.serve import Options, script
 from pipeline.errors import ConfigInvalid, UsageError
-from pipeline.local.faults import KINDS, Rule
+from pipeline.local.faults import KINDS, PLACES, Rule
 from pipeline.local.limits import Limit, Limits
 from pipeline.local.script import Latency, Script, Size, parsed
 
@@ -70,7 +70,8 @@ def test_a_burst_needs_its_rate(said: dict[str, Any]) -> None:
 def test_the_small_model_has_no_limits(said: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="are for the model rehearsal, not for smollm2-135m"):
         made(model="smollm2-135m", **said)
-    assert made(model="smollm2-135m", latency_s=1.0, seed=3) == Script(Latency(1.0), seed=3)
+    quick = made(model="smollm2-135m", latency_s=1.0, seed=3, batch_time_s=5.0)
+    assert quick == Script(Latency(1.0), seed=3, batch_time=Latency(5.0))
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -102,3 +103,17 @@ def test_the_file_on_the_page_can_be_read(checkout: Path) -> None:
     block = re.search(r"\n((?:    .*\n|\n)*    faults:\n(?:    .*\n)+)", page)
     assert block
     assert len(parsed(re.sub(r"^    ", "", block[1], flags=re.MULTILINE), "rehearsal.md").rules) == 6
+
+
+def test_the_file_of_batches_on_the_page_can_be_read(checkout: Path) -> None:
+    page = (checkout / "docs" / "rehearsal.md").read_text().partition("## Batches")[2]
+    block = re.search(r"    faults:\n(?:    .*\n)+", page)
+    assert block
+    rules = parsed(re.sub(r"^    ", "", block[0], flags=re.MULTILINE), "rehearsal.md").rules
+    assert [rule.place.partition(".")[0] for rule in rules] == ["batches"] * 6
+
+
+def test_the_page_tells_where_each_fault_can_be_met(checkout: Path) -> None:
+    table = (checkout / "docs" / "rehearsal.md").read_text().partition("| `at` | faults that can be met there |")[2]
+    told = set(re.findall(r"`((?:messages|batches)[.\w]*)`", table.partition("\n\n")[0]))
+    assert told == set(PLACES)

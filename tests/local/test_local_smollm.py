@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -219,3 +220,27 @@ def test_ctrl_c_is_left_to_the_parent_with_llama_cpp_loaded_too(
 ) -> None:
     running[0].send_signal(signal.SIGINT)
     assert ask(client, "Good.", output_config=shaped(SENTIMENT)).content
+
+
+def test_a_batch(client: Anthropic, examples: list[dict[str, str]]) -> None:
+    """Through the code that serves those of rehearsal."""
+    wanted = {f"r{number}": (text, label) for number, (text, label) in enumerate(list(OBVIOUS.items())[2:4])}
+    requests: list[Any] = [
+        {
+            "custom_id": name,
+            "params": {
+                "model": NAME,
+                "max_tokens": 50,
+                "messages": [*examples, {"role": "user", "content": text}],
+                "output_config": shaped(SENTIMENT),
+            },
+        }
+        for name, (text, _) in wanted.items()
+    ]
+    batch = client.messages.batches.create(requests=requests)
+    deadline = time.monotonic() + 60
+    while client.messages.batches.retrieve(batch.id).processing_status != "ended":
+        assert time.monotonic() < deadline
+    found: dict[str, Any] = {each.custom_id: each.result for each in client.messages.batches.results(batch.id)}
+    said = {name: json.loads(result.message.content[0].text)["sentiment"] for name, result in found.items()}
+    assert said == {name: label for name, (_, label) in wanted.items()}

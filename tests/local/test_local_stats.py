@@ -26,8 +26,8 @@ LONG: Any = [{"type": "text", "text": "You label product reviews. " * 100, "cach
 PRICES = shipped_prices()
 
 
-def price(model: str, usage: Usage, geo: str | None) -> float | None:
-    return PRICES.cost_usd(model, usage, geo=geo)
+def price(model: str, usage: Usage, geo: str | None, tier: str) -> float | None:
+    return PRICES.cost_usd(model, usage, geo=geo, tier=tier)
 
 
 def ask(client: Anthropic, text: str, **changes: Any) -> Any:

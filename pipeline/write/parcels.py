@@ -1,0 +1,147 @@
+"""The batches of a run in its journal: what was enclosed in each, and what became of each request.
+
+The order that keeps the promise that nothing is bought twice: a parcel and all that it encloses are durable before it is sent,
+its id as soon as the server has named it, and each reply before anything parses it. So after a kill, at any instruction,
+
+    parcel `intended`     it may have been sent: looked for on the server before anything of it is sent again
+    parcel `open`         it is being worked on, or waits to be collected
+    no result             the request is in that batch, and in no other
+    a result              what came of it: to be judged, or sent again where it was not paid
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip
+from pipeline.write.journal import REPLY, WITH_BATCHES, Journal
+
+LATENCY_S = 0.0
+"""How long a reply took that came in a batch, which nobody tells."""
+PARCEL = "SELECT number, nonce, requests, size, after, batch, created_at FROM parcel"
+INTENDED = "INSERT INTO parcel VALUES (:number, :nonce, :requests, :size, :digest, :after, NULL, NULL, 'intended')"
+ENCLOSED = """
+INSERT INTO enclosed (position, ask, parcel, key, attempts, worst_usd) VALUES (
+    ?1, ?2, ?3, ?4,
+    1 + coalesce((SELECT max(attempts) FROM enclosed WHERE position = ?1 AND ask = ?2 AND key = ?4), 0), ?5
+)
+"""
+FOUND = """
+SELECT attempts, worst_usd, result, reply, error, told FROM enclosed WHERE position = ? AND ask = ? AND key = ?
+ORDER BY parcel DESC LIMIT 1
+"""
+TOLD = "UPDATE enclosed SET told = 1 WHERE position = ? AND ask = ? AND key = ?"
+PAID = "INSERT INTO paid SELECT ?1, key, worst_usd, 0 FROM enclosed WHERE position = ?2 AND ask = ?3 AND parcel = ?4"
+REPLIED = "INSERT INTO reply VALUES (?, ?, ?, NULL, ?, ?, ?)"
+RESULT = "UPDATE enclosed SET result = ?, reply = ?, error = ? WHERE position = ? AND ask = ? AND parcel = ?"
+
+
+class Parcels:
+    """What a caller of batches tells and asks (call.caller.Memory). Over a journal, for as long as that is open."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._any = bool(journal.read("SELECT 1 FROM parcel LIMIT 1"))
+        """Whether anything was ever enclosed: where not, nothing is looked for."""
+
+    def out(self) -> list[Parcel]:
+        """Those that are not collected, the oldest first."""
+        return [Parcel(*row) for row in self._journal.read(f"{PARCEL} WHERE state IN ('intended', 'open') ORDER BY number")]
+
+    def any(self) -> bool:
+        """Whether anything is in a batch, or came out of one and has not been judged."""
+        return self._any and bool(self.out() or self._journal.read("SELECT 1 FROM enclosed LIMIT 1"))
+
+    def taken(self) -> set[str]:
+        """The ids of all batches that are known to be ours."""
+        return {batch for (batch,) in self._journal.read("SELECT batch FROM parcel WHERE batch NOT NULL")}
+
+    def waiting(self) -> Iterator[tuple[bytes, float | None]]:
+        """Key and worst case of every request that has no result."""
+        if self._any:
+            yield from self._journal.each("SELECT key, worst_usd FROM enclosed WHERE result IS NULL")
+
+    def find(self, position: int, ask: int, key: bytes) -> Enclosed | None:
+        if not self._any:
+            return None
+        found = self._journal.read(FOUND, position, ask, key)
+        if not found:
+            return None
+        ((attempts, worst_usd, fate, reply, error, told),) = found
+        recall = None
+        if reply is not None:
+            ((_, body, request_id, latency_s, at),) = self._journal.read(REPLY, reply)
+            origin = Origin.BEFORE if told else Origin.NOW
+            recall = Recall(attempts, False, body, request_id, latency_s, at, origin)
+        return Enclosed(attempts, worst_usd, fate, recall, error or b"")
+
+    def told(self, position: int, ask: int, key: bytes) -> None:
+        """Its reply has been given: whoever finds it again finds one that is counted."""
+        self._journal.behind((TOLD, (position, ask, key)))
+
+    async def intend(self, parcel: Parcel, digest: bytes, slips: Sequence[Slip]) -> Parcel:
+        """Returns once it is durable that this parcel leaves now; with its number."""
+        number = 1 + self._journal.read("SELECT coalesce(max(number), 0) FROM parcel")[0][0]
+        record = {
+            "number": number,
+            "nonce": parcel.nonce,
+            "requests": parcel.requests,
+            "size": parcel.size,
+            "digest": digest,
+            "after": parcel.after,
+        }
+        await self._journal.durably(
+            ("UPDATE meta SET value = ? WHERE name = 'version'", (str(WITH_BATCHES),)),
+            (INTENDED, record),
+            *((ENCLOSED, (slip.position, slip.ask, number, slip.key, slip.worst_usd)) for slip in slips),
+            buys=True,
+        )
+        self._any = True
+        return replace(parcel, number=number)
+
+    async def submitted(self, parcel: Parcel, batch_id: str, created_at: float) -> None:
+        """The server has it, under this id."""
+        statement = "UPDATE parcel SET batch = ?, created_at = ?, state = 'open' WHERE number = ?"
+        await self._journal.durably((statement, (batch_id, created_at, parcel.number)))
+
+    async def dropped(self, parcel: Parcel) -> None:
+        """The server never took it: what is in it is as if never sent."""
+        await self._journal.durably(
+            ("UPDATE parcel SET state = 'dropped' WHERE number = ?", (parcel.number,)),
+            ("DELETE FROM enclosed WHERE parcel = ? AND result IS NULL", (parcel.number,)),
+        )
+
+    def contents(self, parcel: Parcel) -> dict[tuple[int, int], tuple[bytes, bool, float | None]]:
+        """(position, ask) → key, whether its result is filed, and its worst case."""
+        statement = "SELECT position, ask, key, result NOT NULL, worst_usd FROM enclosed WHERE parcel = ?"
+        found = self._journal.read(statement, parcel.number)
+        return {(position, ask): (key, bool(filed), worst_usd) for position, ask, key, filed, worst_usd in found}
+
+    async def file(self, parcel: Parcel, results: Sequence[Filed], at: float) -> list[int | None]:
+        """Returns once these are durable; the number of each reply."""
+        replies: list[int | None] = []
+        statements: list[tuple[str, tuple[object, ...]]] = []
+        for filed in results:
+            where = (filed.position, filed.ask, parcel.number)
+            reply = self._journal.next_reply() if filed.fate == "succeeded" else None
+            replies.append(reply)
+            if reply is not None:
+                statements.append((PAID, (reply, *where)))
+                statements.append((REPLIED, (reply, filed.position, filed.ask, LATENCY_S, at, filed.body)))
+            statements.append((RESULT, (filed.fate, reply, None if reply is not None else filed.body, *where)))
+        await self._journal.durably(*statements)
+        for filed, reply in zip(results, replies, strict=True):
+            if reply is not None:
+                self._journal.filed(filed.key, reply)
+        return replies
+
+    def priced(self, reply: int, usd: float | None) -> None:
+        self._journal.price(reply, usd)
+
+    async def collected(self, parcel: Parcel) -> None:
+        """All its results are filed; what has none is missing."""
+        await self._journal.durably(
+            ("UPDATE enclosed SET result = 'missing' WHERE parcel = ? AND result IS NULL", (parcel.number,)),
+            ("UPDATE parcel SET state = 'collected' WHERE number = ?", (parcel.number,)),
+        )
