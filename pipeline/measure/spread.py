@@ -97,6 +97,7 @@ def bins(low: float, high: float, *, whole: bool, most: int = BINS) -> list[floa
     first = math.floor(low / width) * width
     number = max(1, math.floor((high - first) / width) + 1)
     edges = [first + step * width for step in range(number + 1)]
+    edges[0] = min(edges[0], low)  # first is a product, and may be rounded to above what it was made of
     if len(set(edges)) == len(edges) and edges == sorted(edges):
         return edges
     # Beyond 2^53 steps can be smaller than what a float tells apart.
