@@ -91,7 +91,10 @@ class Progress:
         parts.append(_matters(figures))
         if left_s is not None:
             parts.append(f"{duration(left_s)} left")
-        return ", ".join(parts)
+        told = ", ".join(parts)
+        if not rate and isinstance(figures.trouble, Retrying):  # nothing moves: whoever reads a log must see why
+            told += f"; {_trouble(figures.trouble)}"
+        return told
 
     def drawn(self) -> RenderableType:
         """The bar as it stands; called by the refreshing thread."""

@@ -163,6 +163,18 @@ def test_elsewhere_a_line_every_half_minute_and_one_at_each_end() -> None:
     ]
 
 
+def test_a_line_says_why_nothing_moves() -> None:
+    stream = io.StringIO()
+    with Progress(stream, clock=Clock(), width=80) as progress:
+        progress(Planned(10))
+        progress(Retrying("r0", 3, 30.0, "HTTP 529 overloaded_error"))
+    assert (
+        stream.getvalue()
+        .splitlines()[-1]
+        .endswith("asked again; row r0: attempt 3 failed, next in 30 s: HTTP 529 overloaded_error")
+    )
+
+
 def test_the_rate_is_that_of_the_last_minute() -> None:
     clock, stream = Clock(), io.StringIO()
     progress = Progress(stream, clock=clock, width=80)
