@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from secrets import token_hex
@@ -20,7 +19,7 @@ from pipeline.local import cards, messages, reply
 from pipeline.local.batches import BatchApi
 from pipeline.local.broken import Connections, Cut, client_of
 from pipeline.local.errors import ApiError
-from pipeline.local.exchange import GONE, JSON, Nothing, html_response, json_response, left, refusal, unless_left, waits
+from pipeline.local.exchange import GONE, JSON, Nothing, ended, html_response, json_response, left, refusal, unless_left, waits
 from pipeline.local.faults import BrokenOff, Halved, Hung, Lacking, Page, Refused, Reset
 from pipeline.local.gate import Gate, error_response
 from pipeline.local.ledger import LEFT, NO_STATUS
@@ -75,21 +74,7 @@ class Api:
         self._batches = batches
 
     async def create(self, request: Request) -> Response:
-        number, ledger = self._stage.arrives(), self._stage.ledger
-        status = "500"
-        try:
-            response = await self._answer(request, number)
-            status = response.why if isinstance(response, Nothing) else str(response.status_code)
-        except ApiError as error:
-            status = str(error.status)
-            raise
-        except (ClientDisconnect, asyncio.CancelledError):
-            status = LEFT
-            raise
-        else:
-            return response
-        finally:
-            ledger.ends(status)
+        return await ended(self._answer(request, self._stage.arrives()), self._stage.ledger.ends)
 
     async def count(self, request: Request) -> Response:
         self._stage.ledger.counts += 1

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import TypeAlias
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -17,7 +17,7 @@ from pipeline.local.batch_work import Worker
 from pipeline.local.broken import Connections, Cut, client_of
 from pipeline.local.download import Download
 from pipeline.local.errors import ApiError, invalid
-from pipeline.local.exchange import JSON, Nothing, html_response, json_response, left, refusal, waits
+from pipeline.local.exchange import JSON, Nothing, ended, html_response, json_response, left, refusal, waits
 from pipeline.local.faults import (
     CANCEL,
     CREATE,
@@ -167,20 +167,12 @@ class BatchApi:
         """The handler, its outcome told to the ledger."""
 
         async def counted(request: Request) -> Response:
-            books, status = self._stage.ledger.batches, "500"
-            try:
-                response = await handler(request)
-                status = response.why if isinstance(response, Nothing) else str(response.status_code)
-            except ApiError as error:
-                status = str(error.status)
-                raise
-            except (ClientDisconnect, asyncio.CancelledError):
-                status = LEFT
-                raise
-            else:
-                return response
-            finally:
+            books = self._stage.ledger.batches
+
+            def tell(status: str) -> None:
                 books.by_call[f"{place} {status}"] += 1
+
+            return await ended(handler(request), tell)
 
         return counted
 

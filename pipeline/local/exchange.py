@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from pipeline.local.errors import ApiError
 from pipeline.local.faults import Page, Refused, Rule
+from pipeline.local.ledger import LEFT
 
 T = TypeVar("T")
 GONE = 499
@@ -43,6 +44,24 @@ def refusal(rule: Rule, refused: Refused, model: str, headers: dict[str, str]) -
     if refused.retry_after:
         headers = {"retry-after": str(max(1, math.ceil(rule.retry_after_s))), **headers}
     return ApiError(refused.status, model.join(refused.message.split("{model}")), code=refused.code, headers=headers)
+
+
+async def ended(answering: Awaitable[Response], tell: Callable[[str], None]) -> Response:
+    """The response. `tell` hears how the exchange ended: the status, or why nobody hears one."""
+    status = "500"
+    try:
+        response = await answering
+        status = response.why if isinstance(response, Nothing) else str(response.status_code)
+    except ApiError as error:
+        status = str(error.status)
+        raise
+    except (ClientDisconnect, asyncio.CancelledError):
+        status = LEFT
+        raise
+    else:
+        return response
+    finally:
+        tell(status)
 
 
 async def waits(request: Request, wait_s: float) -> bool:
