@@ -11,6 +11,7 @@ cases (tests/check/damage.py, 2026-11-25), and only the stop reason tells a cut 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal, TypeAlias, TypeGuard
 
@@ -20,6 +21,7 @@ from pipeline.check.parse import MAX_CHARACTERS, Parsed, Unreadable, parse
 from pipeline.check.repair import repaired
 from pipeline.check.violations import MASK, violations
 from pipeline.records import JSON, Answer, Rejection, Reply, Status
+from pipeline.schema.arrow import column, fields
 from pipeline.schema.load import Schema
 from pipeline.schema.tree import Tree
 from pipeline.schema.validator import compiled
@@ -35,12 +37,15 @@ MENDABLE = FINISHED - {"stop_sequence"}
 MOST_ADVISED = 20_000
 """Characters of a rejected text that is tried with more repair, only to tell the person that it would help."""
 MORE_ROOM = "raise check.grow_max_tokens and --retry truncated (raising model.max_tokens would ask every row anew)"
-LADDER = 2
+LADDER = 3
 """Raised whenever replies may be judged otherwise than before: stored ones are then judged anew, free."""
 JSON_REPAIR = "json_repair"
 DROPPED_PROPERTY = "dropped_property"
 """The answer held a top-level property that an open schema admits and that has no column."""
 
+_HUGE = re.compile(r"\d{16}|\d[eE]")
+"""Only a text with such a number can hold one that no column carries (64 bits, and doubles that are exact): 16 digits, or an
+exponent. Looking at the values of every answer would cost more than all the rest of the ladder."""
 _AGAIN = "Reply again with the whole answer, mended: only the JSON object, without explanation, code fence or any other text."
 
 
@@ -50,12 +55,17 @@ class Judge:
     def __init__(self, schema: Schema, repair: Repair) -> None:
         self._tree = schema.tree
         self._columns = frozenset(schema.properties)
+        self._fields = fields(schema)
         self._essential = _required(schema.tree) or self._columns
         self._repair = repair
         self._validator = compiled(schema.document, schema.draft, mask=MASK)
 
     def judge(self, reply: Reply) -> Answer | Rejection:
         """The answer, with each mend named, or why there is none. Never raises, whatever the text."""
+        verdict = self._read(reply)
+        return self._carried(verdict) if isinstance(verdict, Answer) and _HUGE.search(reply.text) else verdict
+
+    def _read(self, reply: Reply) -> Answer | Rejection:
         if reply.stop_reason not in FINISHED:
             return unfinished(reply)
         text = reply.text
@@ -129,6 +139,12 @@ class Judge:
             return Answer(value, repairs)
         kept = {name: child for name, child in value.items() if name in self._columns}
         return Answer(kept, (*repairs, DROPPED_PROPERTY))
+
+    def _carried(self, answer: Answer) -> Answer | Rejection:
+        """The answer, unless it holds a number that its column in the table cannot: better asked again than lost there."""
+        found = ((field.name, column([answer.value.get(field.name)], field)[1].get(0)) for field in self._fields)
+        wrong = [f"/{name}: {why}" for name, why in found if why is not None]
+        return _rejected(f"no column can carry the answer: {'; '.join(wrong)}; its text is in _raw", wrong) if wrong else answer
 
     def _was_meant(self, value: JSON) -> bool:
         """Whether an object that is no answer was meant as one: then what stands before it is a draft, not the answer."""

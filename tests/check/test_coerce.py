@@ -57,7 +57,7 @@ AT_WRAPPERS: list[tuple[Any, Any, Any, str]] = [
     ("12", INTEGER, 12, "number_from_string"),
     ("-12 ", INTEGER, -12, "number_from_string"),
     ("12.0", INTEGER, 12, "number_from_string"),
-    ("12345678901234567890123", INTEGER, 12345678901234567890123, "number_from_string"),
+    ("1234567890123456789", INTEGER, 1234567890123456789, "number_from_string"),
     ("12.50", NUMBER, 12.5, "number_from_string"),
     ("1e3", INTEGER, 1000, "number_from_string"),
     ("1e3", NUMBER, 1000.0, "number_from_string"),
@@ -245,16 +245,17 @@ RICH = holding(
 )
 _notes = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(["12", "true", "null", " One", "{}"])
 _finite = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**6), 10**6)
+_integers = st.integers(-(2**63), 2**63 - 1)  # those that a column carries
 VALID = st.fixed_dictionaries(
     {},
     optional={
         "label": st.sampled_from(["one", "Two", "THREE"]),
-        "n": st.none() | st.integers(),
+        "n": st.none() | _integers,
         "x": _finite | st.booleans(),
         "day": st.dates().map(lambda day: day.isoformat()),
         "note": _notes,
         "scores": st.lists(_finite, max_size=3),
-        "inner": st.fixed_dictionaries({"n": st.integers()}),
+        "inner": st.fixed_dictionaries({"n": _integers}),
     },
 )
 

@@ -326,3 +326,29 @@ def test_a_valid_answer_comes_out_of_any_wrapping_unchanged(value: dict[str, Any
     assert isinstance(verdict, Answer)
     assert verdict.value == value
     assert bool(verdict.repairs) == (around != "%s")
+
+
+COUNTED = """{"type": "object", "properties":
+    {"count": {"type": "integer"}, "share": {"type": "number"}, "id": {"type": "string"}}}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"count": 1000000000000000000000000000000, "share": 1}', "/count: an integer beyond 64 bits"),
+        ('{"count": 1e30, "share": 1}', "/count: an integer beyond 64 bits"),
+        ('{"count": 1, "share": 9007199254740993}', "/share: a number that a double cannot hold exactly"),
+    ],
+)
+def test_a_number_that_no_column_carries_is_asked_again(text: str, said: str) -> None:
+    verdict = Judge(load(COUNTED, "schema.json"), "wrappers").judge(reply(text))
+    assert isinstance(verdict, Rejection)
+    assert verdict.status is Status.INVALID_OUTPUT
+    assert said in verdict.error
+    assert verdict.complaint is not None
+    assert said in verdict.complaint
+
+
+def test_large_numbers_that_fit_are_answers() -> None:
+    value: dict[str, JSON] = {"count": 2**63 - 1, "share": 1e300, "id": "12345678901234567890"}
+    assert Judge(load(COUNTED, "schema.json"), "off").judge(reply(json.dumps(value))) == Answer(value, ())
