@@ -45,6 +45,19 @@ def test_a_rehearsal_of_a_job_gives_every_row_an_answer_under_the_schema(tmp_pat
     assert all(row["_cost_usd"] > 0 for row in rows), "a rehearsal rehearses the price too"
 
 
+@pytest.mark.parametrize("way", ["native", "tool", "prompt"])
+def test_a_rehearsal_heeds_what_only_words_say_of_the_answer(way: str, tmp_path: Path) -> None:
+    """Bounds, which the API's form does not take; and with `format: prompt` the whole schema."""
+    job = JobFolder(tmp_path / "job", [f"text {number}" for number in range(30)], "", call=LOCAL, model={"format": way})
+    stars = {"type": "integer", "minimum": 1, "maximum": 5}
+    schema = {"type": "object", "properties": {"stars": stars}, "required": ["stars"], "additionalProperties": False}
+    (job.path / "schema.json").write_text(json.dumps(schema))
+    told = job.run()
+    assert told.code == 0, told.err
+    assert {row["stars"] for row in job.rows()} == {1, 2, 3, 4, 5}
+    assert told.summary["asks_again"] == 0
+
+
 def test_a_job_can_name_what_goes_wrong_in_its_rehearsal(tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "job", [f"text {number}" for number in range(40)], "", call={**LOCAL, "rehearsal": "f.yaml"})
     (job.path / "f.yaml").write_text("faults: [{fault: refusal, rate: 50%}, {fault: overloaded, rate: 10%, attempts: 1}]")

@@ -21,6 +21,7 @@ from pipeline.local.question import Called, Prose, Question, Shaped
 from pipeline.local.reply import Began, Ended, Part, Piece, Thought
 from pipeline.local.scalars import WORDS
 from pipeline.local.script import Size
+from pipeline.local.stated import heeded, schema_for
 
 THINKING = Size(32)
 PIECE_CHARACTERS = 16
@@ -94,13 +95,12 @@ class Rehearsal:
     def _text(self, question: Question, digest: bytes) -> str:
         random = Random(digest)  # noqa: S311 nothing is kept secret with it
         match question.form:
+            case Prose() if (stated := schema_for(question.system, _asked(question))) is not None:
+                return _made(stated, random)
             case Prose():
                 return f"A rehearsal: nobody has read this. {' '.join(random.choices(WORDS, k=8)).capitalize()}."
             case Shaped(schema) | Called(schema=schema):
-                try:
-                    return json.dumps(invented(schema, random), ensure_ascii=False, separators=(",", ":"))
-                except Unmakeable as error:
-                    raise invalid(f"rehearsal found no value for this schema: {error}") from None
+                return _made(schema, random)
 
     def _digest(self, question: Question) -> bytes:
         """Of the seed and of all that a model would read; not of how the reply is to travel."""
@@ -113,6 +113,21 @@ class Rehearsal:
             question.tools,
         )
         return blake2b(repr(read).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _asked(question: Question) -> int:
+    """Which question of the conversation this is, from 1."""
+    return sum(turn.role == "user" for turn in question.turns)
+
+
+def _made(schema: str, random: Random) -> str:
+    """An answer under the schema, and under what its descriptions demand beyond it where such an answer is found."""
+    for demanded in filter(None, (heeded(schema), schema)):
+        try:
+            return json.dumps(invented(demanded, random), ensure_ascii=False, separators=(",", ":"))
+        except Unmakeable as error:
+            reason = error
+    raise invalid(f"rehearsal found no value for this schema: {reason}")
 
 
 def _first(text: str, room: int, *, of: int) -> str:
