@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import PipelineError
 from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip
 
 
@@ -35,6 +36,10 @@ class Broken:
     latency_s: float
     unsendable: bool = False
     """It never leaves, however often it is tried: what it holds cannot be encoded."""
+    ours: bool = False
+    """It was lost on this side, with the process that sent it: that says nothing of the service or the way there."""
+    stop: type[PipelineError] | None = None
+    """What the run ends with, since nothing can be sent any more."""
 
 
 class Transport(Protocol):

@@ -1,0 +1,116 @@
+"""Who of several sends, and what it means when one of them ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.call.classify import broken
+from pipeline.call.conditions import Concerns
+from pipeline.call.crew import FRUITLESS, FULL, Crew, Member, lost_with_it, nobody_left
+from pipeline.errors import WorkersLost
+from pipeline.records import Status
+
+
+def joined(crew: Crew) -> Member:
+    member = crew.join()
+    assert member is not None
+    member.ready = True
+    return member
+
+
+def loaded(crew: Crew, requests: int) -> None:
+    """Gives out so many requests as a transport does."""
+    for _ in range(requests):
+        if (new := crew.join()) is not None:
+            new.ready = True
+        member = crew.least()
+        assert member is not None
+        crew.took(member)
+
+
+def test_nobody_is_there_before_there_is_work() -> None:
+    crew = Crew(3)
+    assert (crew.members, crew.least()) == ([], None)
+    assert crew.join() is not None
+
+
+def test_a_member_gets_nothing_before_it_is_ready() -> None:
+    crew = Crew(3)
+    member = crew.join()
+    assert member is not None
+    assert crew.least() is None
+    member.ready = True
+    assert crew.least() is member
+
+
+def test_another_one_starts_only_when_all_have_plenty_and_none_is_on_its_way() -> None:
+    crew = Crew(3)
+    loaded(crew, FULL)
+    assert len(crew.members) == 1
+    second = crew.join()
+    assert second is not None
+    assert crew.join() is None, "the second is on its way"
+    second.ready = True
+    assert crew.join() is None, "the second has nothing to do yet"
+
+
+def test_no_more_than_the_most_and_work_is_shared_evenly() -> None:
+    crew = Crew(3)
+    loaded(crew, 99)
+    assert [member.out for member in crew.members] == [33, 33, 33]
+
+
+def test_who_brings_back_gets_the_next() -> None:
+    crew = Crew(2)
+    loaded(crew, 20)
+    second = crew.members[1]
+    crew.gave(second)
+    assert crew.least() is second
+
+
+def test_one_that_ended_gets_no_more_and_is_replaced_under_a_new_number() -> None:
+    crew = Crew(1)
+    first = joined(crew)
+    crew.took(first)
+    assert crew.lost(first, "killed") == (
+        "a worker ended (killed): 1 requests that it had may have been paid; others go on with its work"
+    )
+    assert crew.least() is None
+    assert joined(crew).number == 2
+
+
+def test_member_after_member_without_a_reply_is_the_end() -> None:
+    crew = Crew(1)
+    said = ""
+    for number in range(FRUITLESS):
+        assert not crew.over, number
+        said = crew.lost(joined(crew), "exit code 1")
+    assert crew.over
+    assert crew.join() is None
+    assert (
+        said == f"a worker ended (exit code 1): it had no request; {FRUITLESS} have ended one after the other without a reply"
+    )
+
+
+def test_a_reply_in_between_is_a_new_beginning() -> None:
+    crew = Crew(1)
+    for _ in range(3 * FRUITLESS):
+        member = joined(crew)
+        crew.took(member)
+        crew.gave(member)
+        crew.lost(member, "killed")
+    assert not crew.over
+
+
+@pytest.mark.parametrize(("latency_s", "repeats"), [(0.5, 5), (31.0, 1)])
+def test_what_a_member_took_with_it_may_be_paid_and_says_nothing_of_the_service(latency_s: float, repeats: int) -> None:
+    verdict = broken(lost_with_it("killed", latency_s))
+    assert (verdict.billed, verdict.status, verdict.at_most) == (True, Status.IN_DOUBT, repeats)
+    assert verdict.concerns is Concerns.SENDER
+    assert verdict.retry is not None
+
+
+def test_when_nobody_is_left_the_run_ends_and_the_row_was_never_sent() -> None:
+    verdict = broken(nobody_left("killed"))
+    assert (verdict.billed, verdict.status, verdict.retry, verdict.stop) == (False, Status.PENDING, None, WorkersLost)
+    assert WorkersLost.exit_code == 69
