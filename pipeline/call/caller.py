@@ -16,6 +16,23 @@ from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Rec
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """What a client is made of; but for the key, which it takes from the environment itself."""
+
+    base_url: str
+    keyless: bool
+    """A server on this machine, which takes any key: none of ours is sent there."""
+    timeout_s: float
+    connections: int
+    """Open at once, at most."""
+    proxied: bool
+    """Whether the proxies of the environment are used."""
+    streamed_above: int
+    """A reply of more tokens is streamed."""
+    api_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """A whole HTTP response of any status."""
 

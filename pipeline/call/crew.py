@@ -12,6 +12,7 @@ started, when there is work. Where member after member ends before it has brough
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 
 from pipeline.call.caller import Broken
 from pipeline.errors import WorkersLost
@@ -20,6 +21,19 @@ FULL = 8
 """Requests that all members have before another one is worth its start, about a second of CPU and 100 MB."""
 FRUITLESS = 5
 """Members in a row that end without having brought back anything."""
+REPLY_S = 1.0
+"""Few replies of a model come sooner."""
+REQUESTS_A_SECOND = 500.0
+"""What one process sends at ease, with all else that a row takes."""
+
+
+def enough(concurrency: int, requests_per_minute: int | None, *, cores: int) -> int:
+    """How many processes send without being what a run waits for, never more than there are cores. Mostly 1: an organization's
+    limits are reached before a core is."""
+    at_most = concurrency / REPLY_S
+    if requests_per_minute is not None:
+        at_most = min(at_most, requests_per_minute / 60)
+    return max(1, min(cores, ceil(at_most / REQUESTS_A_SECOND)))
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import orjson
 
-from pipeline.call.caller import Broken, Response
+from pipeline.call.caller import Access, Broken, Response
 
 LENGTHS = struct.Struct("!II")
 MOST_HEAD = 1 << 20
@@ -28,14 +28,7 @@ JOINED = 1 << 16
 class Begin:
     """The first frame to a worker: what its client is made of."""
 
-    base_url: str
-    keyless: bool
-    """A server on this machine, which takes any key."""
-    timeout_s: float
-    connections: int
-    proxied: bool
-    streamed_above: int
-    api_version: str
+    access: Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ def framed(frame: Frame) -> list[bytes]:
     """The bytes to write, in one piece or two."""
     match frame:
         case Begin():
-            return _framed({"is": "begin", **asdict(frame)})
+            return _framed({"is": "begin", **asdict(frame.access)})
         case Ask(number, body):
             return _framed({"is": "ask", "number": number}, body)
         case Told():
@@ -136,7 +129,7 @@ def _frame(head: bytes, payload: bytes) -> Frame:
         said = orjson.loads(head)
         match said.pop("is"):
             case "begin":
-                return Begin(**said)
+                return Begin(Access(**said))
             case "ask":
                 return Ask(said["number"], payload)
             case "response":

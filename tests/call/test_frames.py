@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.call.caller import Broken, Response
+from pipeline.call.caller import Access, Broken, Response
 from pipeline.call.frames import JOINED, LENGTHS, MOST_PAYLOAD, Ask, Begin, Call, Frame, Here, NoFrame, Told, Unframing, framed
 
 NUMBERS = st.integers(0, 2**53)
@@ -15,8 +15,9 @@ RESPONSES = st.builds(
     Response, st.integers(100, 599), st.dictionaries(TEXTS, TEXTS), st.binary(), st.floats(0, 1e6, allow_nan=False)
 )
 BROKEN = st.builds(Broken, st.booleans(), TEXTS, st.floats(0, 1e6, allow_nan=False), unsendable=st.booleans())
+ACCESS = st.builds(Access, TEXTS, st.booleans(), st.floats(0.1, 1e6), NUMBERS, st.booleans(), NUMBERS, TEXTS)
 FRAMES: st.SearchStrategy[Frame] = st.one_of(
-    st.builds(Begin, TEXTS, st.booleans(), st.floats(0.1, 1e6), NUMBERS, st.booleans(), NUMBERS, TEXTS),
+    st.builds(Begin, ACCESS),
     st.builds(Ask, NUMBERS, st.binary()),
     st.builds(Told, NUMBERS, RESPONSES | BROKEN),
     st.just(Call()),
