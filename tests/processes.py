@@ -17,3 +17,13 @@ def children(pid: int, named: str) -> list[int]:
         if int(parent) == pid and named.encode() in command.replace(b"\0", b" "):
             found.append(int(path.name))
     return sorted(found)
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Whether the process ignores this signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    ignored = next(line for line in status.splitlines() if line.startswith("SigIgn:"))
+    return bool(int(ignored.split()[1], 16) >> (number - 1) & 1)

@@ -3,7 +3,7 @@
 The run's own process decides everything (rows, limits, budget, journal, answers); members of a crew only send what they are
 given and bring back what came. They may be processes here or actors on other machines: this file knows them by number.
 
-They are started when there is work for them, one after the other: five new rows a night need one. A member that ends takes the
+They are started when there is work for them: five new rows a night need one. A member that ends takes the
 requests that it had with it. Each may have reached the service and been billed, which is a doubt like that after a lost
 connection, and is judged by the same rules; but it says nothing of the service. One that has ended is replaced as it was
 started, when there is work. Where member after member ends before it has brought anything back, more of them will not help.
@@ -18,7 +18,7 @@ from pipeline.call.caller import Broken
 from pipeline.errors import WorkersLost
 
 FULL = 8
-"""Requests that all members have before another one is worth its start, about a second of CPU and 100 MB."""
+"""Requests at once for which one more is worth its start, about a second of CPU and 100 MB."""
 FRUITLESS = 5
 """Members in a row that end without having brought back anything."""
 REPLY_S = 1.0
@@ -64,9 +64,9 @@ class Crew:
         """Nothing more can be sent."""
         return self.fruitless >= FRUITLESS
 
-    def join(self) -> Member | None:
-        """One more, if there is work for it: start it. None: those that are there do, or one of them is still on its way."""
-        if self.over or len(self.members) >= self.most or not all(one.ready and one.out >= FULL for one in self.members):
+    def join(self, requests: int) -> Member | None:
+        """One more, if it is wanted for so many requests, those with a member and those that wait for one: start it."""
+        if self.over or len(self.members) >= min(self.most, ceil(requests / FULL)):
             return None
         self.started += 1
         member = Member(self.started)

@@ -64,6 +64,8 @@ class Workers:
         self._links: dict[int, _Link] = {}
         self._lives: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
+        self._open = 0
+        """Requests with a worker, or waiting for one."""
         self._how = ""
         """How the last one ended."""
         self._changed = asyncio.Event()
@@ -78,16 +80,11 @@ class Workers:
             content = orjson.dumps(body)
         except TypeError:  # half a character, or a whole number beyond 64 bits: the SDK says why not, or sends it
             return await self._own.send(body)
-        while not self._closing:
-            if self._crew.over:
-                return nobody_left(self._how)
-            if (new := self._crew.join()) is not None:
-                self._begin(new)
-            member = self._crew.least()
-            if member is not None:
-                return await self._through(self._links[member.number], content)
-            await self._changed.wait()
-        return Broken(sent=False, error="the workers are closed", latency_s=0.0, ours=True)
+        self._open += 1
+        try:
+            return await self._given(content)
+        finally:
+            self._open -= 1
 
     async def close(self) -> None:
         """Ends all workers, with whatever is out."""
@@ -97,7 +94,19 @@ class Workers:
             link.end()
         await asyncio.gather(self._beat, *self._lives, return_exceptions=True)
 
-    async def _through(self, link: _Link, content: bytes) -> Response | Broken:
+    async def _given(self, content: bytes) -> Response | Broken:
+        while not self._closing:
+            if self._crew.over:
+                return nobody_left(self._how)
+            if (new := self._crew.join(self._open)) is not None:
+                self._begin(new)
+            member = self._crew.least()
+            if member is not None:
+                return await self._sent(self._links[member.number], content)
+            await self._changed.wait()
+        return Broken(sent=False, error="the workers are closed", latency_s=0.0, ours=True)
+
+    async def _sent(self, link: _Link, content: bytes) -> Response | Broken:
         number = next(self._numbers)
         waiting: asyncio.Future[Response | Broken] = asyncio.get_running_loop().create_future()
         link.waiting[number] = waiting, time.monotonic()

@@ -12,7 +12,7 @@ from pipeline.records import Status
 
 
 def joined(crew: Crew) -> Member:
-    member = crew.join()
+    member = crew.join(1)
     assert member is not None
     member.ready = True
     return member
@@ -20,8 +20,8 @@ def joined(crew: Crew) -> Member:
 
 def loaded(crew: Crew, requests: int) -> None:
     """Gives out so many requests as a transport does."""
-    for _ in range(requests):
-        if (new := crew.join()) is not None:
+    for number in range(requests):
+        if (new := crew.join(number + 1)) is not None:
             new.ready = True
         member = crew.least()
         assert member is not None
@@ -30,28 +30,26 @@ def loaded(crew: Crew, requests: int) -> None:
 
 def test_nobody_is_there_before_there_is_work() -> None:
     crew = Crew(3)
-    assert (crew.members, crew.least()) == ([], None)
-    assert crew.join() is not None
+    assert (crew.join(0), crew.least()) == (None, None)
+    assert crew.join(1) is not None
 
 
 def test_a_member_gets_nothing_before_it_is_ready() -> None:
     crew = Crew(3)
-    member = crew.join()
+    member = crew.join(1)
     assert member is not None
     assert crew.least() is None
     member.ready = True
     assert crew.least() is member
 
 
-def test_another_one_starts_only_when_all_have_plenty_and_none_is_on_its_way() -> None:
+def test_as_many_start_at_once_as_there_is_work_for() -> None:
     crew = Crew(3)
-    loaded(crew, FULL)
-    assert len(crew.members) == 1
-    second = crew.join()
-    assert second is not None
-    assert crew.join() is None, "the second is on its way"
-    second.ready = True
-    assert crew.join() is None, "the second has nothing to do yet"
+    assert crew.join(FULL) is not None
+    assert crew.join(FULL) is None
+    assert crew.join(2 * FULL + 1) is not None
+    assert crew.join(2 * FULL + 1) is not None
+    assert crew.join(9 * FULL) is None, "three are all"
 
 
 def test_no_more_than_the_most_and_work_is_shared_evenly() -> None:
@@ -86,7 +84,7 @@ def test_member_after_member_without_a_reply_is_the_end() -> None:
         assert not crew.over, number
         said = crew.lost(joined(crew), "exit code 1")
     assert crew.over
-    assert crew.join() is None
+    assert crew.join(99) is None
     assert (
         said == f"a worker ended (exit code 1): it had no request; {FRUITLESS} have ended one after the other without a reply"
     )
