@@ -26,7 +26,7 @@ from typing import IO
 import orjson
 
 from pipeline.call.caller import Access, Broken, Response, Transport
-from pipeline.call.crew import Crew, Member, lost_with_it, nobody_left
+from pipeline.call.crew import Crew, Member, is_busy, lost_with_it, nobody_left
 from pipeline.call.frames import Ask, Begin, Call, Frame, Here, NoFrame, Told, Unframing, framed
 from pipeline.events import Listener, Notice
 
@@ -52,10 +52,15 @@ class Workers:
         own: Transport,
         tell: Listener,
         *,
+        when_busy: int = 0,
         command: Sequence[str] = COMMAND,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        cpu_s: Callable[[], float] = time.process_time,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`own` sends what cannot be put into a frame; it is not closed here. `command` starts a worker."""
+        """`own` sends while the crew wants no members, and what cannot be put into a frame; it is not closed here. `when_busy`:
+        so many members are wanted from when on the CPU of this process is what holds up the run. `command` starts a worker.
+        """
         self._crew = crew
         self._access = access
         self._own = own
@@ -70,12 +75,17 @@ class Workers:
         """How the last one ended."""
         self._changed = asyncio.Event()
         """Set, and replaced, when a member can take a request, or none ever will."""
+        self._when_busy = when_busy
         self._sleep = sleep
+        self._cpu_s = cpu_s
+        self._clock_s = clock_s
         self._beat = asyncio.create_task(self._beats())
         self._closing = False
 
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         """By the member that has the fewest requests. What one had when it ended is Broken, sent and `ours`."""
+        if self._crew.most == 0:
+            return await self._own.send(body)
         try:
             content = orjson.dumps(body)
         except TypeError:  # half a character, or a whole number beyond 64 bits: the SDK says why not, or sends it
@@ -109,7 +119,7 @@ class Workers:
     async def _sent(self, link: _Link, content: bytes) -> Response | Broken:
         number = next(self._numbers)
         waiting: asyncio.Future[Response | Broken] = asyncio.get_running_loop().create_future()
-        link.waiting[number] = waiting, time.monotonic()
+        link.waiting[number] = waiting, self._clock_s()
         self._crew.took(link.member)
         link.say(Ask(number, content))
         return await waiting
@@ -152,7 +162,7 @@ class Workers:
         text = self._crew.lost(link.member, how)
         if not self._closing:
             self._tell(Notice(text))
-        now = time.monotonic()
+        now = self._clock_s()
         for waiting, since in link.waiting.values():
             if not waiting.done():
                 waiting.set_result(lost_with_it(how, now - since))
@@ -170,9 +180,13 @@ class Workers:
 
     async def _beats(self) -> None:
         while True:
+            cpu_s, clock_s = self._cpu_s(), self._clock_s()
             await self._sleep(BEAT_S)
             for link in self._links.values():
                 link.call()
+            if self._crew.most < self._when_busy and is_busy(self._cpu_s() - cpu_s, self._clock_s() - clock_s):
+                self._crew.most = self._when_busy
+                self._tell(Notice(f"this process is what the run waits for: up to {self._when_busy} workers send from now on"))
 
 
 @dataclass(slots=True, eq=False)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.call.classify import broken
 from pipeline.call.conditions import Concerns
-from pipeline.call.crew import FRUITLESS, FULL, Crew, Member, lost_with_it, nobody_left
+from pipeline.call.crew import FRUITLESS, FULL, Crew, Member, is_busy, lost_with_it, nobody_left, useful
 from pipeline.errors import WorkersLost
 from pipeline.records import Status
 
@@ -112,3 +112,15 @@ def test_when_nobody_is_left_the_run_ends_and_the_row_was_never_sent() -> None:
     verdict = broken(nobody_left("killed"))
     assert (verdict.billed, verdict.status, verdict.retry, verdict.stop) == (False, Status.PENDING, None, WorkersLost)
     assert WorkersLost.exit_code == 69
+
+
+@pytest.mark.parametrize(("cores", "members"), [(1, 0), (2, 2), (3, 3), (64, 3)])
+def test_no_more_are_useful_than_there_are_cores_and_one_process_can_feed(cores: int, members: int) -> None:
+    assert useful(cores) == members
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "wall_s", "busy"), [(7.0, 10.0, True), (6.9, 10.0, False), (14.0, 10.0, True), (0.0, 0.0, False)]
+)
+def test_a_process_is_busy_that_uses_most_of_a_core(cpu_s: float, wall_s: float, busy: bool) -> None:
+    assert is_busy(cpu_s, wall_s) is busy
