@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -118,16 +119,21 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, pa.Table, Ap
 
 
 def test_the_table_is_that_of_one_process(tmp_path: Path, three: tuple[Ended, pa.Table, Api, Path, Hold]) -> None:
-    ended, table, _, _, hold = three
+    ended, table, api, _, hold = three
     assert len(hold.pids) == 3
-    alone, expected, _, _ = ran(tmp_path, 1, Hold(0))
+    alone, expected, api_alone, _ = ran(tmp_path, 1, Hold(0))
     assert table.equals(expected)
+    assert requests(api) == requests(api_alone)
     times = {"seconds", "rows_per_second", "started_at", "ended_at"}
     assert {**ended.summary, **dict.fromkeys(times)} == {**alone.summary, **dict.fromkeys(times)}
     assert (ended.code, alone.code) == (1, 1), "some rows have no answer, and are meant to have none"
     assert {row["_status"] for row in expected.to_pylist()} == {
         *("ok", "ok_repaired", "refused", "truncated", "request_error", "invalid_output")
     }
+
+
+def requests(api: Api) -> list[str]:
+    return sorted(json.dumps(asked.body) for asked in api.asked)
 
 
 def test_together_they_have_no_more_out_than_one_may(three: tuple[Ended, pa.Table, Api, Path, Hold]) -> None:

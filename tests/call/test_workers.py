@@ -1,4 +1,4 @@
-"""Several processes behind one Transport: shared work, deaths, and large bodies. The worker itself is in test_sender.py."""
+"""Several processes behind one Transport: shared work, deaths, and large bodies. The real worker is in test_sender.py."""
 
 from __future__ import annotations
 
