@@ -5,6 +5,7 @@
     │   ├── UsageError       64  the command line makes no sense
     │   ├── InputUnreadable  65  the corpus cannot be read, or its key is not one
     │   ├── ServiceDown      69  the API did not answer for too long
+    │   │   └── WorkersLost  69  the processes that send (run.workers) end again and again
     │   ├── StorageFailed    74  the disk refused, or the store of the output
     │   ├── ComeBackLater    75  another run holds the lock, or the server asks for a longer wait than allowed
     │   │   └── BudgetSpent  75  the next request does not fit into what is left of run.budget_usd
@@ -59,6 +60,15 @@ class ServiceDown(Theirs):
 
     exit_code = 69
     todo = "when the service is back, run the same command again: finished rows are kept"
+
+
+class WorkersLost(ServiceDown):
+    """The processes that send end again and again before they bring a reply. State is kept."""
+
+    todo = (
+        "look whether memory ran out (the kernel's log tells), or set run.workers to 1; then run the same command again: "
+        "finished rows are kept"
+    )
 
 
 class StorageFailed(Theirs):

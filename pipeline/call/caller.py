@@ -11,7 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.errors import PipelineError
 from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a client is made of; but for the key, which it takes from the environment itself."""
+
+    base_url: str
+    keyless: bool
+    """A server on this machine, which takes any key: none of ours is sent there."""
+    timeout_s: float
+    connections: int
+    """Open at once, at most."""
+    proxied: bool
+    """Whether the proxies of the environment are used."""
+    streamed_above: int
+    """A reply of more tokens is streamed."""
+    api_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,10 @@ class Broken:
     latency_s: float
     unsendable: bool = False
     """It never leaves, however often it is tried: what it holds cannot be encoded."""
+    ours: bool = False
+    """It was lost on this side, with the process that sent it: that says nothing of the service or the way there."""
+    stop: type[PipelineError] | None = None
+    """What the run ends with, since nothing can be sent any more."""
 
 
 class Transport(Protocol):

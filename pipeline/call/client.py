@@ -37,7 +37,7 @@ from anthropic.resources.messages.batches import AsyncBatchesWithRawResponse
 from anthropic.types.messages import MessageBatch
 from opentelemetry import trace
 
-from pipeline.call.caller import Broken, Response
+from pipeline.call.caller import Access, Broken, Response
 from pipeline.call.form import API_VERSION, LONGEST_WHOLE_S, TOKENS_A_SECOND
 from pipeline.call.gather import Failed, Gathering
 from pipeline.errors import AccountRefused
@@ -127,6 +127,19 @@ class Client:
         self._hear = None if hear is None else _hushed(hear, secrets)
         self._timeout_s = timeout_s
         self._streamed_above = streamed_above
+
+    @classmethod
+    def of(cls, access: Access, hear: Callable[[str], None] | None = None) -> Client:
+        return cls(
+            base_url=access.base_url,
+            api_key="local" if access.keyless else None,
+            timeout_s=access.timeout_s,
+            connections=access.connections,
+            proxied=access.proxied,
+            streamed_above=access.streamed_above,
+            api_version=access.api_version,
+            hear=hear,
+        )
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client holds the key and its connections: it is never pickled")

@@ -28,6 +28,8 @@ class Concerns(Enum):
     """Too many too soon: all wait, and it starts slowly again."""
     SERVICE = "service"
     """The service or the way to it: the breaker hears of it."""
+    SENDER = "sender"
+    """The process that sent it has ended: nobody learns anything of the service."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,8 @@ class Gate:
                     error = ServiceDown(f"the service was away for {GIVE_UP_S / 60:.0f} minutes; at last: {verdict.error}")
             case Concerns.ROW | Concerns.RUN:
                 self._there(now)
+            case Concerns.SENDER:
+                pass
         self._let_in()
         return error
 

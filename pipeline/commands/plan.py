@@ -13,7 +13,7 @@ from pipeline.call.caller import Counter
 from pipeline.call.models import facts
 from pipeline.commands.retyped import retyped
 from pipeline.commands.survey import Survey, size, survey
-from pipeline.commands.wiring import Loaded, concurrency, connection, endpoint, loaded
+from pipeline.commands.wiring import Loaded, concurrency, counting, endpoint, loaded
 from pipeline.errors import PipelineError
 from pipeline.measure.estimate import FEWEST, Interval, Pace, answer_size, output_tokens, seconds, tiers, tokens_of
 from pipeline.measure.forecast import Asking, Forecast, assumed, learned, widest
@@ -188,7 +188,7 @@ def _counted(made: Loaded, found: Survey) -> Counted | str:
         return f"fewer than {FEWEST} rows to count" if found.sample else "--sample 0"
     url = endpoint(made.job, os.environ)
     try:
-        with connection(made.job, url, COUNTS_AT_ONCE, os.environ, made.form) as connect:
+        with counting(made.job, url, COUNTS_AT_ONCE, os.environ, made.form) as connect:
             return asyncio.run(_count(made, found.sample, connect))
     except PipelineError as error:
         return error.message.splitlines()[0]

@@ -15,16 +15,20 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pipeline import __version__
 from pipeline.call.batch import Pace, Terms
 from pipeline.call.budget import Bound
+from pipeline.call.caller import Access, BatchServer, Counter
+from pipeline.call.crew import Crew, useful
 from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
+from pipeline.call.split import Split
 from pipeline.call.wire import Shape, shape
+from pipeline.call.workers import Workers
 from pipeline.check.answer import LADDER, Judge
 from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
@@ -36,6 +40,7 @@ from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, 
 from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
+from pipeline.events import Listener
 from pipeline.job.work import REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.format import Told
@@ -53,9 +58,6 @@ from pipeline.settings import Job, Model, is_endpoint, is_loopback, seconds
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
-
-if TYPE_CHECKING:
-    from pipeline.call.client import Client
 
 LOCAL = "local"
 API = "https://api.anthropic.com"
@@ -200,7 +202,7 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        connect=partial(connection, job, url, at_once, os.environ, made.form, hear),
+        connect=partial(connection, job, url, at_once, os.environ, made.form, hear, workers(job)),
         limits=Limits(
             at_once,
             job.call.attempts,
@@ -345,6 +347,26 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 
 
 @contextmanager
+def accessed(job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Iterator[Access]:
+    """Starts the embedded server where it is asked for; gives what a client is made of.
+
+    A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
+    """
+    here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
+    keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
+    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
+        yield Access(
+            base_url=base_url,
+            keyless=here and not keyed,
+            timeout_s=job.call.timeout_s,
+            connections=connections,
+            proxied=not here,
+            streamed_above=chosen.streamed_above,
+            api_version=chosen.api_version,
+        )
+
+
+@contextmanager
 def connection(
     job: Job,
     url: str,
@@ -352,30 +374,53 @@ def connection(
     environment: Mapping[str, str],
     chosen: Form,
     hear: Callable[[str], None] | None = None,
-) -> Iterator[Callable[[], Client]]:
-    """Starts the embedded server where it is asked for; gives what makes the client inside the event loop.
+    workers: tuple[int, int] = (0, 0),
+) -> Iterator[Callable[[Listener], BatchServer]]:
+    """What makes the transport of a run, inside the event loop. With `hear`, all replies are streamed, by the run itself."""
+    with accessed(job, url, connections, environment, chosen) as access:
 
-    A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
-    """
-    here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
-    keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
-    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
-
-        def client() -> Client:
+        def transport(tell: Listener) -> BatchServer:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
 
-            return Client(
-                base_url=base_url,
-                api_key="local" if here and not keyed else None,
-                timeout_s=job.call.timeout_s,
-                connections=connections,
-                proxied=not here,
-                streamed_above=chosen.streamed_above if hear is None else 0,
-                api_version=chosen.api_version,
-                hear=hear,
-            )
+            if hear is not None:
+                return Client.of(dataclasses.replace(access, streamed_above=0), hear)
+            own, (now, when_busy) = Client.of(access), workers
+            return Split(Workers(Crew(now), access, own, tell, when_busy=when_busy), own) if any(workers) else own
 
-        yield client
+        yield transport
+
+
+@contextmanager
+def counting(
+    job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form
+) -> Iterator[Callable[[], Counter]]:
+    """What makes the counter of tokens, inside the event loop."""
+    with accessed(job, url, connections, environment, chosen) as access:
+
+        def counter() -> Counter:
+            from pipeline.call.client import Client
+
+            return Client.of(access)
+
+        yield counter
+
+
+def workers(job: Job) -> tuple[int, int]:
+    """Worker processes that send from the start, and once the run's own process is what it waits for. 0: the run itself sends.
+
+    In batches a few requests carry all.
+    """
+    if mode(job)[0] == "batch" or job.run.workers == 1:
+        return 0, 0
+    return (0, useful(os.cpu_count() or 1)) if job.run.workers == "auto" else (job.run.workers, 0)
+
+
+def sent_by(made: Loaded) -> tuple[str, ...]:
+    """Who sends, in a sentence for a person; nothing where it is the run itself."""
+    now, when_busy = workers(made.job)
+    if now:
+        return (f"sent by up to {now} worker processes, {concurrency(made):,} requests at once in all",)
+    return (f"sent by up to {when_busy} worker processes once its own CPU is what the run waits for",) if when_busy else ()
 
 
 def parts(made: Loaded) -> dict[str, str]:

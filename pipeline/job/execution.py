@@ -220,7 +220,7 @@ class Execution:
 
     async def _drive(
         self,
-        connect: Callable[[], BatchServer],
+        connect: Callable[[Listener], BatchServer],
         asked: Iterator[Row | None],
         halt: asyncio.Event,
         retry: frozenset[Status],
@@ -230,7 +230,7 @@ class Execution:
     ) -> None:
         """Looks at the model first; not where replies are only judged anew, which takes neither key nor model."""
         work = self._work
-        transport = connect()
+        transport = connect(self._tell)
         try:
             if known.judged:
                 for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):

@@ -100,9 +100,9 @@ class _Trial:
         requests = self._online.requests if self._online is not None else 0
         return Tried(self._outcome, requests, time.monotonic() - started, interrupted)
 
-    async def _drive(self, connect: Callable[[], Server], asked: Iterator[Row], halt: asyncio.Event) -> None:
+    async def _drive(self, connect: Callable[[Listener], Server], asked: Iterator[Row], halt: asyncio.Event) -> None:
         work = self._work
-        transport = connect()
+        transport = connect(self._tell)
         try:
             for note in preflight.notes(await transport.describe(work.shape.form.model), work.shape.form):
                 self._tell(Notice(note))

@@ -11,6 +11,7 @@ from pipeline.call.caller import BatchServer
 from pipeline.call.online import Limits
 from pipeline.call.wire import Shape
 from pipeline.errors import PipelineError
+from pipeline.events import Listener
 from pipeline.measure.gold import Agreed
 from pipeline.measure.summary import Summary
 from pipeline.read.fingerprint import Fingerprint
@@ -62,9 +63,9 @@ class Work:
     """The job in plain values, for job.json."""
     parts: Mapping[str, str]
     """Config key → digest of what it brings into every request: what may not change unnoticed."""
-    connect: Callable[[], AbstractContextManager[Callable[[], BatchServer]]]
+    connect: Callable[[], AbstractContextManager[Callable[[Listener], BatchServer]]]
     """Entered only when there is something to ask: starts what must run beside the job, gives what makes the transport.
-    That in turn is called once, inside the event loop."""
+    That in turn is called once, inside the event loop, with whoever is told of the transport's own troubles."""
     limits: Limits
     reserve_bytes: int
     """Disk for the replies that may be out at once, at their longest."""

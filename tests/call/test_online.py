@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.call.caller import Broken, Budget, Response
 from pipeline.call.classify import broken
+from pipeline.call.crew import lost_with_it, nobody_left
 from pipeline.call.online import Limits, Online, gate
 from pipeline.errors import (
     AccountRefused,
@@ -22,6 +23,7 @@ from pipeline.errors import (
     PipelineError,
     ServiceDown,
     StorageFailed,
+    WorkersLost,
 )
 from pipeline.events import Event, InDoubt, Notice, Retrying, Stopping
 from pipeline.records import Failure, Image, Origin, Prompt, Recall, Reply, Turn, Use
@@ -682,3 +684,20 @@ def test_nothing_that_cannot_be_sent_is_tried_twice() -> None:
     run = Run([f"t{n}" for n in range(10)], lambda text, _: unsendable if text == "t5" else message(text))
     assert run.statuses() == ["reply"] * 5 + ["input_error"] + ["reply"] * 4
     assert run.line.texts.count("t5") == 1
+
+
+def test_a_worker_that_ends_with_many_requests_says_nothing_of_the_service() -> None:
+    """More than it takes in a row to call the service away."""
+    lost = lost_with_it("killed", 0.5)
+    texts = [f"t{number}" for number in range(300)]
+    run = Run(texts, lambda text, number: lost if number == 1 and text != "t0" else message(text), concurrency=300)
+    assert run.statuses() == ["reply"] * 300
+    assert [text for text in notices(run) if "service" in text] == []
+    assert sum(isinstance(event, InDoubt) for event in run.events) == 299
+
+
+def test_when_no_worker_is_left_the_run_ends_and_nothing_is_in_doubt() -> None:
+    run = Run(["a", "b"], lambda text, _: nobody_left("exit code 1"))
+    assert isinstance(run.error, WorkersLost)
+    assert run.statuses() == ["pending"] * len(run.results)
+    assert run.book.events == ["sent 0", "out a", "unpaid 0"]

@@ -106,9 +106,12 @@ class Campaign:
         fresh = doubts - self._doubts
         # What was cut is in doubt, too, while it waits to be sent again, and then holds no place.
         in_flight = [doubt for doubt in fresh if CUT not in doubt.text]
-        assert len(in_flight) <= self.job.config["call"]["concurrency"], "more in doubt than may be in flight"
+        assert len(in_flight) <= self.most_in_flight(), "more in doubt than may be in flight"
         self._doubts |= doubts
         return fresh
+
+    def most_in_flight(self) -> int:
+        return int(self.job.config["call"]["concurrency"])
 
     def finish(self, *, again: bool = True) -> Figures:
         """Runs plainly to the end, and once more, unless that is left out to save time; every promise is checked."""
@@ -137,18 +140,27 @@ class Campaign:
         paid = [text for row, text in zip(rows, self.texts, strict=True) if not row["_reused"]]
         assert sorted(paid) == sorted(set(self.texts)), "copies of a row are paid for by one of them"
 
+    def allowed(self) -> Counter[tuple[str, int]]:
+        """(document, ask) → how often it may have been paid for again."""
+        return Counter((doubt.text, doubt.ask) for doubt in self._doubts) + self.ledger.cut()
+
+    def logged(self) -> Counter[str]:
+        """Document → how often the log says that it may be paid again."""
+        logged: Counter[str] = Counter()
+        for key, times in told(self.folder / "runs/job/log.jsonl").items():
+            logged[self.texts[int(key.removeprefix("r"))]] += times
+        return logged
+
     def figures(self) -> Figures:
         """I3: whatever was charged again was in doubt at a kill, or its reply was cut by the server; and the log told of it."""
         charged = self.ledger.charged()
-        allowed = Counter((doubt.text, doubt.ask) for doubt in self._doubts) + self.ledger.cut()
+        allowed = self.allowed()
         journal = self.folder / "runs/job/journal.db"
         replies = read(journal, "reply", "SELECT count(*) FROM reply")[0][0]
         assert replies == len(charged), "every reply is recorded once, and none was thrown away"
         for asked, times in charged.items():
             assert times <= 1 + allowed[asked], f"{asked} was paid {times} times; in doubt: {allowed[asked]}"
-        logged: Counter[str] = Counter()
-        for key, times in told(self.folder / "runs/job/log.jsonl").items():
-            logged[self.texts[int(key.removeprefix("r"))]] += times
+        logged = self.logged()
         twice: Counter[str] = Counter()
         for (text, _), times in charged.items():
             twice[text] += times - 1
