@@ -75,18 +75,25 @@ class Pace:
         middle = (self._marks[0][0] + now) / 2
         later = [mark for mark in self._marks if mark[0] >= middle]
         slices = [rate for rate in map(_rate, later, later[1:]) if rate is not None]
-        number, mean = len(slices), sum(slices) / max(len(slices), 1)
-        if number < LEAST or not mean:
+        if len(slices) < LEAST:
             return None
-        width_s = (later[-1][0] - later[0][0]) / number
-        t = 1.96 + 3 / (number - 1)  # Student's at 97.5 %, within 0.05 from four degrees of freedom on
-        chance = t * _spread(slices, mean, width_s) * math.sqrt(1 / number + min(1.0, width_s * mean / rows)) / mean
-        error = math.hypot(chance, DRIFT)
-        rates = sorted((mean, latest))
-        low, slowest = rows / (rates[1] * (1 + error)), rates[0] * (1 - error)
-        if slowest < UNSURE * rates[1]:
-            return Left(low, None)
-        return Left(low, rows / slowest + longest_s)
+        return until(slices, (later[-1][0] - later[0][0]) / len(slices), latest, rows, longest_s)
+
+
+def until(slices: Sequence[float], width_s: float, latest: float, rows: int, longest_s: float) -> Left | None:
+    """How long so many more rows take, by the rates in slices of time of that width, at least two, and by that just now;
+    None where nothing has moved."""
+    number, mean = len(slices), sum(slices) / len(slices)
+    if not mean:
+        return None
+    t = 1.96 + 3 / (number - 1)  # Student's at 97.5 %, within 0.05 from four degrees of freedom on
+    chance = t * _spread(slices, mean, width_s) * math.sqrt(1 / number + min(1.0, width_s * mean / rows)) / mean
+    error = math.hypot(chance, DRIFT)
+    rates = sorted((mean, latest))
+    low, slowest = rows / (rates[1] * (1 + error)), rates[0] * (1 - error)
+    if slowest < UNSURE * rates[1]:
+        return Left(low, None)
+    return Left(low, rows / slowest + longest_s)
 
 
 def _spread(rates: Sequence[float], mean: float, width_s: float) -> float:
