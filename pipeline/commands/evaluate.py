@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.commands import drawing, remembered
 from pipeline.commands.evaluation import Evaluation, Yardstick, columns_of, evaluated, key_of, labels_of, published
-from pipeline.commands.evaluation_blocks import evaluation_blocks, intervals
+from pipeline.commands.evaluation_blocks import Room, evaluation_blocks, intervals
 from pipeline.commands.wiring import read_job
 from pipeline.errors import UsageError
 from pipeline.show.blocks import Block, blocks_text
@@ -42,7 +42,7 @@ def evaluate(config: Path, overrides: Sequence[str], options: Options) -> str:
         remembered.keep(job, yardstick)
     if options.json:
         return json.dumps(asdict(_cut(found, options.show)), ensure_ascii=False, allow_nan=False)
-    blocks = terminal_blocks(evaluation_blocks(found, options.show))
+    blocks = terminal_blocks(evaluation_blocks(found, Room(options.show)))
     return blocks_text([*blocks, Block(intervals(found))])
 
 

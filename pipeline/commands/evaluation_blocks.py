@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.commands.judging import Compared, Judged
@@ -20,19 +21,32 @@ from pipeline.show.text import count
 if TYPE_CHECKING:
     from pipeline.commands.evaluation import Evaluation
 
-MOST_CLASSES = 20
+MISTAKES = 20
 NAMED = 5
+CELL = 300
+"""Characters of a value."""
 NONE = "(none)"
 WHOLE = "(whole)"
 
 
-def evaluation_blocks(found: Evaluation, show: int, most_classes: int = MOST_CLASSES) -> list[Block]:
-    """So many rows that disagree, and so many classes of each column."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much there is room for."""
+
+    rows: int
+    """That disagree, of each column."""
+    classes: int = 20
+    matrix: int = 6
+    """Classes of the widest confusion matrix; of more, the most frequent mistakes are told."""
+
+
+def evaluation_blocks(found: Evaluation, room: Room) -> list[Block]:
+    """In the order in which they are told."""
     blocks: list[Block] = [_joined(found)]
     for judged in found.labels:
-        blocks += _judged(judged, show, most_classes)
+        blocks += _judged(judged, room)
     for compared in found.comparisons:
-        blocks += _compared(compared, show)
+        blocks += _compared(compared, room.rows)
     for prevalences in found.prevalences:
         blocks += _prevalence(prevalences)
     return blocks
@@ -85,7 +99,7 @@ def _odd(what: str, keyless: int, repeated: int, conflicting: Sequence[str]) -> 
 
 
 def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:NAMED]) + (f" and {count(len(keys) - NAMED)} more" if len(keys) > NAMED else "")
+    return ", ".join(map(_brief, keys[:NAMED])) + (f" and {count(len(keys) - NAMED)} more" if len(keys) > NAMED else "")
 
 
 def _noted(notes: Sequence[str]) -> str:
@@ -93,18 +107,18 @@ def _noted(notes: Sequence[str]) -> str:
     return "\n".join(" ".join(note.split("\n")) for note in notes)
 
 
-def _judged(judged: Judged, show: int, most_classes: int) -> Iterator[Block]:
+def _judged(judged: Judged, room: Room) -> Iterator[Block]:
     title = judged.answer if judged.answer == judged.gold else f"{judged.answer} = {judged.gold}"
     notes = [f"rows of the gold file without a label: {count(judged.unlabelled)}"] if judged.unlabelled else []
     if judged.unknown:
-        strange = ", ".join(f"{label} ({count(rows)})" for label, rows in list(judged.unknown.items())[:NAMED])
+        strange = ", ".join(f"{_brief(label)} ({count(rows)})" for label, rows in list(judged.unknown.items())[:NAMED])
         notes.append(f"gold labels that the schema does not have, so that no answer can be right: {strange}")
     match judged.figures:
         case None:
             yield Table(title, (), (), note=_noted(["no row has a gold label", *notes]))
             return
         case Classes() as figures:
-            yield from _classes(title, figures, notes, most_classes)
+            yield from _classes(title, figures, notes, room)
         case Numbers() as figures:
             yield _numbers(title, figures, notes)
         case Extraction() as figures:
@@ -115,7 +129,7 @@ def _judged(judged: Judged, show: int, most_classes: int) -> Iterator[Block]:
         yield _calibration(title, judged.calibration, judged.unsure)
     elif judged.unsure:
         yield Table(f"{title}: no answer has a confidence from 0 to 1 ({count(judged.unsure)} rows)", (), ())
-    if shown := judged.disagreements[:show]:
+    if shown := judged.disagreements[: room.rows]:
         measured = "error" if shown[0].error is not None else "confidence"
         last = [one.confidence if one.error is None else one.error for one in shown]
         known = any(one is not None for one in last)
@@ -123,7 +137,7 @@ def _judged(judged: Judged, show: int, most_classes: int) -> Iterator[Block]:
             "",
             ("key", "gold", "answer", *([measured] if known else [])),
             [
-                (one.key, _value(one.gold), _value(one.answer), *([_number(figure)] if known else []))
+                (_brief(one.key), _value(one.gold), _value(one.answer), *([_number(figure)] if known else []))
                 for one, figure in zip(shown, last, strict=True)
             ],
             frozenset({3}) if known else frozenset(),
@@ -132,7 +146,7 @@ def _judged(judged: Judged, show: int, most_classes: int) -> Iterator[Block]:
         yield Fold(f"{title}: {len(shown)} of {wrong} disagreements, the hardest first", wrong, table=table)
 
 
-def _classes(title: str, figures: Classes, notes: Sequence[str], most: int) -> Iterator[Block]:
+def _classes(title: str, figures: Classes, notes: Sequence[str], room: Room) -> Iterator[Block]:
     named = [
         _share_range("coverage", figures.coverage),
         _share_range("accuracy, answered rows", figures.accuracy),
@@ -143,22 +157,28 @@ def _classes(title: str, figures: Classes, notes: Sequence[str], most: int) -> I
         _estimate_range("Cohen's kappa, answered rows", figures.kappa),
     ]
     yield Ranges(f"{title}: {count(figures.rows)} rows with a gold label", named, note=_noted(notes))
-    some = figures.classes[:most]
+    some = figures.classes[: room.classes]
     yield Table(
         f"{title}: by class",
         ("class", "gold", "precision", "recall", "F1"),
-        [(one.label, count(one.gold), _share(one.precision), _share(one.recall), _estimate(one.f1)) for one in some],
+        [(_brief(one.label), count(one.gold), _share(one.precision), _share(one.recall), _estimate(one.f1)) for one in some],
         frozenset({1, 2, 3, 4}),
         f"{count(len(figures.classes) - len(some))} more classes: see --json" if len(figures.classes) > len(some) else "",
     )
-    labels = [one.label for one in figures.classes]
+    labels = [_brief(one.label) for one in figures.classes]
     across = [*labels, NONE]
     pairs = {
         (gold, answer): rows
         for gold, line in zip(labels, figures.confusion, strict=True)
         for answer, rows in zip(across, line, strict=True)
     }
-    yield Matrix(f"{title}: gold down, answers across", labels, across, pairs)
+    if len(labels) <= room.matrix:
+        yield Matrix(f"{title}: gold down, answers across", labels, across, pairs)
+        return
+    wrong = [(rows, pair) for pair, rows in pairs.items() if rows and pair[0] != pair[1] and pair[1] != NONE]
+    if ranked := sorted(wrong, key=lambda each: (-each[0], each[1]))[:MISTAKES]:
+        cells = [(*pair, count(rows)) for rows, pair in ranked]
+        yield Table(f"{title}: taken for what, the most frequent", ("gold", "answer", "rows"), cells, frozenset({2}))
 
 
 def _numbers(title: str, figures: Numbers, notes: Sequence[str]) -> Table:
@@ -227,7 +247,9 @@ def _compared(compared: Compared, show: int) -> Iterator[Block]:
         note = f"McNemar's exact test, two-sided: p = {test.p:.3g} ({said})"
     yield Table(f"{compared.answer}: this table and the other", (), rows, frozenset({1, 2}), note)
     if shown := compared.differing[:show]:
-        table = Table("", ("key", "this table", "the other"), [(one.key, _value(one.this), _value(one.other)) for one in shown])
+        table = Table(
+            "", ("key", "this table", "the other"), [(_brief(one.key), _value(one.this), _value(one.other)) for one in shown]
+        )
         differing = count(len(compared.differing))
         yield Fold(f"{compared.answer}: {len(shown)} of {differing} rows that differ", differing, table=table)
 
@@ -236,7 +258,7 @@ def _prevalence(found: Prevalences) -> Iterator[Block]:
     header: tuple[str, ...] = ("class", "rows", "answers", "gold alone", "corrected")
     rows: list[tuple[str, ...]] = [
         (
-            one.label if one.label is not None else "(mean)",
+            _brief(one.label) if one.label is not None else "(mean)",
             count(one.rows),
             f"{one.counted:.1%}" if one.label is not None else _number(one.counted),
             _powered(one.gold_only, one.label is not None),
@@ -247,7 +269,7 @@ def _prevalence(found: Prevalences) -> Iterator[Block]:
     title, left = f"{found.answer}: in the whole table", 1
     if found.by is not None:
         title, header, left = f"{title}, by {found.by}", (found.by, *header), 2
-        rows = [("(all)" if one.group is None else one.group, *row) for one, row in zip(found.found, rows, strict=True)]
+        rows = [("(all)" if one.group is None else _brief(one.group), *row) for one, row in zip(found.found, rows, strict=True)]
     numbers = frozenset(range(left, len(header)))
     yield Table(title, header if rows else (), rows, numbers, _noted(_told(found)))
 
@@ -303,8 +325,12 @@ def _value(value: object) -> str:
         case None:
             return "(none)"
         case str():
-            return value
+            return _brief(value)
         case float():
             return f"{value:g}"
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return _brief(json.dumps(value, ensure_ascii=False))
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"

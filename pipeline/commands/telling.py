@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.commands.evaluation import Evaluation
-from pipeline.commands.evaluation_blocks import evaluation_blocks, intervals
+from pipeline.commands.evaluation_blocks import Room, evaluation_blocks, intervals
 from pipeline.commands.findings import Findings, Seen
 from pipeline.measure.bill import bill
 from pipeline.measure.classes import Classes
@@ -98,7 +98,7 @@ COST = (
 def _evaluation(found: Evaluation | None) -> Iterator[Section]:
     if found is not None:
         title = "Against another run" if found.gold is None else "Against gold labels"
-        yield Section(title, evaluation_blocks(found, DISAGREEMENTS, LABELS), intervals(found), brief=True)
+        yield Section(title, evaluation_blocks(found, Room(DISAGREEMENTS, LABELS, LABELS)), intervals(found), brief=True)
 
 
 def _tiles(found: Findings, run: Told, rows: int, answered: int) -> Iterator[Tile]:

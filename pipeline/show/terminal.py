@@ -9,10 +9,6 @@ from pipeline.show import blocks
 from pipeline.show.report import Block, Fold, Matrix, Ranges, Reliability, Table
 from pipeline.show.text import count
 
-WIDEST_MATRIX = 6
-"""Labels; a wider one is told by its largest cells off the diagonal."""
-MOST_MISTAKES = 20
-
 
 def terminal_blocks(shown: Sequence[Block]) -> list[blocks.Block]:
     """Tables, figures with intervals, matrices and reliabilities; other kinds are pictures, and left out."""
@@ -28,21 +24,9 @@ def _made(block: Block) -> Iterator[blocks.Block]:
             yield blocks.Block(title, (), [(one.label, one.note, one.shown) for one in ranges], _lines(note))
         case Reliability(title, points, _, head, note):
             yield blocks.Block(title, tuple(head), [(one.label, one.note, one.shown) for one in points], _lines(note))
-        case Matrix() if len(block.down) <= WIDEST_MATRIX:
+        case Matrix():
             counts = [(down, *(count(block.counts.get((down, across), 0)) for across in block.across)) for down in block.down]
             yield blocks.Block(block.title, ("", *block.across), counts, _lines(block.note))
-        case Matrix():
-            wrong = [(number, pair) for pair, number in block.counts.items() if number and pair[0] != pair[1]]
-            ranked = sorted(wrong, key=lambda each: (-each[0], each[1]))[:MOST_MISTAKES]
-            if ranked:
-                mistakes = [(*pair, count(number)) for number, pair in ranked]
-                yield blocks.Block(
-                    f"{block.title}: the most frequent mistakes",
-                    ("gold", "answer", "rows"),
-                    mistakes,
-                    _lines(block.note),
-                    left=2,
-                )
         case Fold(title, table=Table() as table):
             yield from _made(replace(table, title=title))
         case _:
