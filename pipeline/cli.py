@@ -217,19 +217,34 @@ def report(
     by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Show the answers for each value of this input column, too.")
     ] = None,
+    gold: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Gold labels: how good the answers are. [those last evaluated with]")
+    ] = None,
+    on: Annotated[str | None, typer.Option(metavar="KEY", help="The column that pairs rows. [input.key]")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="COL", help="`answer=gold`, or one name for both. Repeatable. [same names]")
+    ] = None,
+    confidence: Annotated[str | None, typer.Option(metavar="COL", help="A column from 0 to 1: is it right?")] = None,
+    against: Annotated[Path | None, typer.Option(metavar="TABLE", help="The table of another run.")] = None,
     sets: Sets = None,
 ) -> None:
     """The run as one HTML file that works offline: totals, cost, answers, speed, trouble, and rows to look at.
 
     It can be made at any time, also while the run goes on. It holds input texts and answers: share it as you would share them.
+    How good the answers are is in it once `pipeline evaluate` was told of gold labels, or with `--gold` here, as there.
 
     Try: `pipeline report configs/reviews.yaml`
     """
     _one_of("--format", form, ("html", "md"))
+    from pipeline.commands.evaluation import Yardstick
     from pipeline.commands.report import Options
     from pipeline.commands.report import report as write
 
-    typer.echo(write(config, Options(overrides=sets or [], form="md" if form == "md" else "html", out=out, by=by)))
+    if gold is None and (on or label or confidence) and against is None:
+        raise UsageError("--on, --label and --confidence need gold labels: --gold FILE")
+    yardstick = Yardstick(gold=gold, on=on, labels=label or (), confidence=confidence, against=against)
+    options = Options(overrides=sets or [], form="md" if form == "md" else "html", out=out, by=by, yardstick=yardstick)
+    typer.echo(write(config, options))
 
 
 @app.command()
@@ -264,16 +279,19 @@ def evaluate(
     """
     from pipeline.commands.evaluate import Options
     from pipeline.commands.evaluate import evaluate as text
+    from pipeline.commands.evaluation import Yardstick
 
     options = Options(
-        gold=gold,
-        on=on,
-        labels=label or (),
-        confidence=confidence,
+        yardstick=Yardstick(
+            gold=gold,
+            on=on,
+            labels=label or (),
+            confidence=confidence,
+            against=against,
+            prevalence=prevalence,
+            by=by,
+        ),
         show=show,
-        against=against,
-        prevalence=prevalence,
-        by=by,
         sample=sample,
         seed=seed,
         out=out,

@@ -75,6 +75,16 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
+class AtService:
+    """What is in batches just now, and so with the service."""
+
+    batches: int
+    requests: int
+    oldest_s: float
+    """Since the oldest of them was sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Spending:
     """How much of the budget is gone: by this run, and by those before it that did not finish. In USD."""
 
@@ -106,6 +116,17 @@ class Notice:
 
 
 Event: TypeAlias = (
-    Planned | Kept | RowEnded | AskedAgain | Retrying | InDoubt | InFlight | Spending | Stopping | Publishing | Notice
+    Planned
+    | Kept
+    | RowEnded
+    | AskedAgain
+    | Retrying
+    | InDoubt
+    | InFlight
+    | AtService
+    | Spending
+    | Stopping
+    | Publishing
+    | Notice
 )
 Listener: TypeAlias = Callable[[Event], None]

@@ -21,7 +21,7 @@ from pipeline.commands.wiring import endpoint, loaded, work
 from pipeline.job.execution import Execution
 from pipeline.job.run import input_of
 from pipeline.job.work import Work
-from pipeline.write.glance import FRONTIER
+from pipeline.write.glance import FRONTIER, ROWS
 from pipeline.write.journal import Journal
 
 SCHEMA = {
@@ -83,6 +83,7 @@ def killed(config: Path, left: int) -> None:
             found = input_of(job, journal)
             job.folder.write_json(job.folder.job, job.described)
             Execution(job, journal, found, time.time(), lambda event: None, lambda: None).begin()
+            journal.note(ROWS, json.dumps(found.rows))
         _answer(job, sum(found.rows) - left)
         with Journal(job.folder.journal) as journal:  # seals the index, as a run does while it goes on
             journal.note(FRONTIER, str(sum(found.rows) - left))

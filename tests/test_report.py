@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -183,3 +184,55 @@ def test_rows_that_do_not_fit_are_left_out_and_counted(job: JobFolder, monkeypat
     kept = examples(page)
     assert set(kept) >= {"r8", "r9"}
     assert f"{10 - len(kept)} of these were too long for this file and were left out" in page
+
+
+GOLD = [("r0", "yes"), ("r1", "yes"), ("r2", "no"), ("r6", "no"), ("r9", "no"), ("gone", "yes")]
+
+
+def gold(job: JobFolder) -> None:
+    with (job.path / "gold.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "truth"), *GOLD])
+
+
+def test_gold_labels_tell_how_good_the_answers_are_as_evaluate_tells_it(job: JobFolder) -> None:
+    gold(job)
+    told = job.do("report", "--format", "md", "--gold", "gold.csv", "--label", "label=truth").out
+    assert "## Against gold labels" in told
+    evaluated = job.do("evaluate", "--gold", "gold.csv", "--label", "label=truth").out
+    accuracy = next(line for line in evaluated.splitlines() if "accuracy, answered rows" in line)
+    figures = accuracy.split("3 of 4")[1].strip()
+    assert f"| accuracy, answered rows | {figures} | 3 of 4 |".replace("[", "\\[").replace("]", "\\]") in told
+    assert "| label right | 75.0% (30% to 95%, of 4 gold rows) |" in told
+
+
+def test_what_was_evaluated_is_in_the_next_report_and_forgotten_labels_are_told(job: JobFolder) -> None:
+    gold(job)
+    assert job.do("evaluate", "--gold", "gold.csv", "--label", "label=truth", "--json").code == 0
+    job.do("report")
+    page = written(job)
+    assert "label = truth: 5 rows with a gold label" in page
+    assert 'aria-label="accuracy, answered rows: 75.0% [30, 95]"' in page
+    (job.path / "gold.csv").unlink()
+    ended = job.do("report")
+    assert (ended.code, ended.err) == (0, "")
+    assert "could not be made again" in html.unescape(written(job))
+    assert "gold.csv: the gold file is not there" in html.unescape(written(job))
+
+
+def test_another_run_is_told_without_gold(job: JobFolder) -> None:
+    told = job.do("report", "--format", "md", "--against", "out/out.parquet").out
+    assert "## Against another run" in told
+    assert "**label: this table and the other**" in told
+
+
+def test_labels_without_a_gold_file_are_refused(job: JobFolder) -> None:
+    ended = job.do("report", "--label", "label=truth")
+    assert (ended.code, "need gold labels: --gold FILE" in ended.err) == (64, True)
+
+
+@pytest.mark.parametrize("note", ["[]", "{}", '{"gold": 7}', "no json"])
+def test_a_damaged_note_of_an_evaluation_spoils_no_report(note: str, job: JobFolder) -> None:
+    (job.path / "runs" / "job" / "evaluation.json").write_text(note)
+    ended = job.do("report")
+    assert (ended.code, ended.err) == (0, "")
+    assert "could not be made again" in written(job)

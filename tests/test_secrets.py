@@ -160,10 +160,13 @@ def test_whatever_happens_to_rows_the_key_is_nowhere_and_documents_in_no_log(
         assert {row(asked) for asked in api.asked} == scripts.keys()
         assert {asked.body.get("stream", False) for asked in api.asked} == {stream}
         assert all(asked.headers["authorization"] == f"Bearer {KEY}" for asked in api.asked)
-        report = job.do("status")
     assert job.table().num_rows == len(scripts)
+    assert [job.do("report").code, *(path.name for path in (job.path / "runs" / "job").glob("report.*"))] == [0, "report.html"]
     assert holding(job, ended) == []
-    assert CANARY not in report.out + report.err
+    for told in (job.do("status"), job.do("report", "--format", "md"), job.do("evaluate", "--against", "out/out.parquet")):
+        assert told.code == 0
+        assert CANARY not in told.out + told.err
+        assert DOCUMENT not in told.out + told.err
     assert DOCUMENT not in ended.out + ended.err
     for path in (job.path / "metrics.prom", *(job.path / "runs" / "job" / name for name in LOGS)):
         assert DOCUMENT not in path.read_text(), path

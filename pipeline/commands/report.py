@@ -6,21 +6,24 @@ import difflib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from pipeline import __version__
 from pipeline.commands.embedded import SMALL_MODEL, served
+from pipeline.commands.evaluation import Evaluation, Yardstick, evaluated
 from pipeline.commands.findings import findings
+from pipeline.commands.remembered import recalled
 from pipeline.commands.telling import Told, told
 from pipeline.commands.wiring import Loaded, loaded, parts, read_job
-from pipeline.errors import StorageFailed, UsageError
+from pipeline.errors import PipelineError, StorageFailed, UsageError
 from pipeline.job.run import CHECKED
 from pipeline.measure.reasons import Trouble
 from pipeline.read.fingerprint import Fingerprint, fingerprint
 from pipeline.records import JSON
+from pipeline.settings import Job
 from pipeline.show.log import redact
 from pipeline.show.markdown import markdown
 from pipeline.show.page import page
@@ -44,6 +47,8 @@ class Options:
     form: Literal["html", "md"] = "html"
     out: Path | None = None
     by: str | None = None
+    yardstick: Yardstick = field(default_factory=Yardstick)
+    """What the answers are held against; one that names nothing: what `pipeline evaluate` last held them against."""
 
 
 def report(config: Path, options: Options) -> str:
@@ -59,10 +64,22 @@ def report(config: Path, options: Options) -> str:
             raise UsageError(*_nothing(folder, described, config))
         made = loaded(config, options.overrides, limit=kept.rows)
         _check_column(options.by, made)
-        shown = told(findings(made, kept, options.by), _run(made, kept, folder, described, options.by))
+        held = _evaluation(job, config, options)
+        shown = told(findings(made, kept, options.by), _run(made, kept, folder, described, options.by, held))
     if options.form == "md" and options.out is None:
         return markdown(shown)
     return _written(shown, options, folder)
+
+
+def _evaluation(job: Job, config: Path, options: Options) -> Evaluation | str | None:
+    """What the answers are worth, where that was asked for, now or by `pipeline evaluate`; why it cannot be told again."""
+    if options.yardstick.gold is not None or options.yardstick.against is not None:
+        return evaluated(job, config, options.yardstick)
+    try:
+        yardstick = recalled(job)
+        return None if yardstick is None else evaluated(job, config, yardstick)
+    except PipelineError as error:
+        return f"The evaluation of these answers could not be made again: {error.message.splitlines()[0]}."
 
 
 def _written(shown: Report, options: Options, folder: RunFolder) -> str:
@@ -95,7 +112,9 @@ def _check_column(by: str | None, made: Loaded) -> None:
     raise UsageError(f"--by: the input has no column {by!r}; {there}")
 
 
-def _run(made: Loaded, kept: Archive, folder: RunFolder, described: dict[str, JSON], by: str | None) -> Told:
+def _run(
+    made: Loaded, kept: Archive, folder: RunFolder, described: dict[str, JSON], by: str | None, held: Evaluation | str | None
+) -> Told:
     last = folder.read_json(folder.summary) or {}
     holder = folder.holder()
     of_run = described.get("parts")
@@ -104,14 +123,16 @@ def _run(made: Loaded, kept: Archive, folder: RunFolder, described: dict[str, JS
         name=made.job.name,
         life=_life(folder, holder, last),
         made=f"Reported at {moment(time.time())} by pipeline {__version__}.",
-        warnings=[*_warnings(made, kept, folder, holder, digests)],
+        warnings=[*_warnings(made, kept, folder, holder, digests), *([held] if isinstance(held, str) else [])],
         by=by,
+        prefix=made.job.output.prefix,
         rates=made.prices.rates(made.job.model.name),
         last=last,
         facts=[*_facts(made, folder, described, last)],
         config=redact(json.dumps(described.get("config", {}), indent=2, ensure_ascii=False)),
         parts=[(name, str(digest)) for name, digest in digests.items()],
         trouble=_trouble(folder.log),
+        evaluation=held if isinstance(held, Evaluation) else None,
     )
 
 

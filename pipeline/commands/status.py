@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import deque
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,13 +12,18 @@ from pathlib import Path
 from pipeline.commands.wiring import read_job
 from pipeline.records import JSON
 from pipeline.settings import Job
-from pipeline.show.standing import Standing, status_text
-from pipeline.show.text import count, moment
-from pipeline.write.glance import Glance, Out, glance
+from pipeline.show.pace import Left, until
+from pipeline.show.recent import recent
+from pipeline.show.standing import Last, Standing, status_text
+from pipeline.show.text import count, duration, moment
+from pipeline.write.glance import Glance, Out, Recent, glance
 from pipeline.write.purge import PURGED_AT
 from pipeline.write.rundir import RunFolder
 
-LOG_LINES = 3
+TAIL_BYTES = 65_536
+"""Of log.jsonl: some hundred lines."""
+SILENT_S = 60.0
+"""Without a reply for longer, a rate would be one of the past."""
 
 
 def status(config: Path, overrides: list[str], as_json: bool) -> str:
@@ -29,33 +35,79 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
     holder = folder.holder()
     rows = seen.rows if seen is not None and seen.rows is not None else None
     ended = seen.counts if seen is not None else {}
-    budget = _budget(job, seen)
-    if as_json:
-        money = None if budget is None else {"gone_usd": budget[0], "budget_usd": budget[1]}
-        counts = {str(status): number for status, number in ended.items()}
-        out = [asdict(batch) for batch in seen.batches] if seen is not None else []
-        told = {"name": job.name, "live": holder, "rows": rows, "ended": counts, "budget": money, "batches": out, "last": last}
-        return json.dumps(told)
-    return status_text(
-        Standing(
-            name=job.name,
-            live=holder is not None,
-            since=_since(folder, last, holder is not None),
-            rows=rows,
-            statuses={str(s): n for s, n in ended.items()},
-            cost_usd=seen.cost_usd if seen is not None else 0.0,
-            budget=budget,
-            rows_per_second=None if holder is None or seen is None else seen.rows_per_second,
-            batches=tuple(map(_batch, seen.batches)) if seen is not None else (),
-            reason=None if holder is not None else _ended(folder, last),
-            log=tuple(_tail(folder.log)) if holder is not None else (),
-        )
+    since = _since(folder, last, holder is not None)
+    out = seen.batches if seen is not None else ()
+    recently = seen.recent if seen is not None and holder is not None else None
+    silent_s = None if out else _silent_s(recently, since if holder is not None else None, time.time())
+    if recently is not None and (silent_s is not None or recently.last_at < (since or 0.0)):
+        recently = None  # a rate of the past
+    standing = Standing(
+        name=job.name,
+        live=holder is not None,
+        since=since,
+        rows=rows,
+        statuses={str(s): n for s, n in ended.items()},
+        cost_usd=seen.cost_usd if seen is not None else 0.0,
+        budget=_budget(job, seen),
+        rows_per_second=None if recently is None else recently.per_second,
+        left=None if recently is None or out else _left(recently, rows, sum(ended.values())),
+        silent_s=silent_s,
+        last=None if holder is not None else _last(last),
+        batches=tuple(map(_batch, out)),
+        reason=None if holder is not None else _ended(folder, last),
+        log=tuple(recent(_tail(folder.log))) if holder is not None else (),
     )
+    return json.dumps(_json(standing, holder, out, last)) if as_json else status_text(standing)
+
+
+def _json(standing: Standing, holder: str | None, out: Sequence[Out], last: dict[str, JSON] | None) -> dict[str, object]:
+    """Times are Unix times; `live` is who holds the lock."""
+    left, budget = standing.left, standing.budget
+    return {
+        "name": standing.name,
+        "live": holder,
+        "since": standing.since,
+        "rows": standing.rows,
+        "ended": standing.statuses,
+        "cost_usd": standing.cost_usd,
+        "budget": None if budget is None else {"gone_usd": budget[0], "budget_usd": budget[1]},
+        "rows_per_second": standing.rows_per_second,
+        "silent_s": standing.silent_s,
+        "left_s": None if left is None else {"low": left.low, "high": left.high},
+        "batches": [asdict(batch) for batch in out],
+        "reason": standing.reason,
+        "recent": standing.log,
+        "last": last,
+    }
+
+
+def _silent_s(recently: Recent | None, since: float | None, now: float) -> float | None:
+    """How long a run that began at `since` has had no reply, where that is longer than it should be; None: it does not run."""
+    if since is None:
+        return None
+    silent_s = now - max(since, recently.last_at if recently is not None else 0.0)
+    return silent_s if silent_s >= SILENT_S else None
+
+
+def _left(recently: Recent, rows: int | None, ended: int) -> Left | None:
+    """By the replies of the last minute; what is asked again takes longer."""
+    if rows is None or not recently.per_second or ended >= rows:
+        return None
+    width_s = (recently.last_at - recently.first_at) / len(recently.slices)
+    rates = [number / width_s for number in recently.slices]
+    return until(rates, width_s, recently.per_second, rows - ended, recently.longest_s)
+
+
+def _last(last: dict[str, JSON] | None) -> Last | None:
+    match last:
+        case {"requests": int(requests), "seconds": int() | float() as seconds, "rows_per_second": int() | float() as rate}:
+            return Last(requests, seconds, rate)
+    return None
 
 
 def _batch(out: Out) -> str:
     named = out.batch_id or "perhaps taken by the service, which the next run finds out"
-    return f"{named}: {count(out.requests)} requests, sent {moment(out.at)}"
+    return f"{named}: {count(out.requests)} requests, sent {moment(out.at)}, {duration(time.time() - out.at)} ago"
 
 
 def _budget(job: Job, seen: Glance | None) -> tuple[float, float] | None:
@@ -83,8 +135,10 @@ def _since(folder: RunFolder, last: dict[str, JSON] | None, live: bool) -> float
 
 
 def _tail(log: Path) -> list[str]:
+    """The last lines, the first of them perhaps cut."""
     try:
-        with log.open(encoding="utf-8", errors="replace") as file:
-            return [line.rstrip("\n") for line in deque(file, LOG_LINES)]
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            return file.read(TAIL_BYTES).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return []

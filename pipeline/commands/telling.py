@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pipeline.commands.evaluation import Evaluation
+from pipeline.commands.evaluation_blocks import Room, evaluation_blocks, intervals
 from pipeline.commands.findings import Findings, Seen
 from pipeline.measure.bill import bill
+from pipeline.measure.classes import Classes
 from pipeline.measure.distribution import Distribution
 from pipeline.measure.gold import Agreed
 from pipeline.measure.price import Rates
@@ -22,6 +25,7 @@ LABELS = 30
 """Of a column, the most frequent first where there are more."""
 GROUPS = 12
 PER_GROUP = 8
+DISAGREEMENTS = 20
 EXAMPLES_BYTES = 3_000_000
 """Of the rows to look at; the rest of a report is far smaller."""
 _UNITS = {"text": "characters", "list": "items"}
@@ -37,6 +41,8 @@ class Told:
     made: str
     warnings: Sequence[str]
     by: str | None
+    prefix: str
+    """Before the names of answers, as in the table."""
     rates: Sequence[Rates]
     """Of the model; none where it has no price."""
     last: Mapping[str, JSON]
@@ -47,6 +53,7 @@ class Told:
     parts: Sequence[tuple[str, str]]
     """Config key, digest."""
     trouble: Trouble
+    evaluation: Evaluation | None = None
 
 
 def told(found: Findings, run: Told) -> Report:
@@ -56,8 +63,9 @@ def told(found: Findings, run: Told) -> Report:
     with_answer = "each with an answer" if not missing else f"{count(answered)} with an answer, {count(missing)} without"
     sections = [
         Section("Outcome", [*_outcome(found, rows)], brief=True),
-        Section("Answers", [*_answers(found.distributions, run.by)], brief=True),
-        Section("Agreement with labels in the input", [*_agreement(found.agreements)], AGREEMENT, brief=True),
+        Section("Answers", [*_answers(found.distributions, run.by, run.prefix)], brief=True),
+        *_evaluation(run.evaluation),
+        Section("Agreement with labels in the input", [*_agreement(found.agreements, run.prefix)], AGREEMENT, brief=True),
         Section("Cost", [*_cost(found, run)], COST, brief=True),
         Section("Speed", [*_speed(found)], brief=True),
         Section("Retries and limits", [*_retries(found, run.trouble)]),
@@ -87,6 +95,12 @@ COST = (
 )
 
 
+def _evaluation(found: Evaluation | None) -> Iterator[Section]:
+    if found is not None:
+        title = "Against another run" if found.gold is None else "Against gold labels"
+        yield Section(title, evaluation_blocks(found, Room(DISAGREEMENTS, LABELS, LABELS)), intervals(found), brief=True)
+
+
 def _tiles(found: Findings, run: Told, rows: int, answered: int) -> Iterator[Tile]:
     yield Tile("rows", count(rows), f"{count(found.reused)} took an answer paid for elsewhere" if found.reused else "")
     yield Tile(
@@ -100,13 +114,28 @@ def _tiles(found: Findings, run: Told, rows: int, answered: int) -> Iterator[Til
     )
     if found.latency is not None:
         yield Tile(
-            "latency, median", _seconds(found.latency.quantiles[0.5]), f"95 % within {_seconds(found.latency.quantiles[0.95])}"
+            "latency, median", _seconds(found.latency.quantiles[0.5]), f"95% within {_seconds(found.latency.quantiles[0.95])}"
         )
     seconds, rate = run.last.get("seconds"), run.last.get("rows_per_second")
     if isinstance(seconds, (int, float)) and isinstance(rate, (int, float)):
         yield Tile("last run", duration(seconds), f"{figure(rate)} rows/s")
     mended = sum(number for status, number in found.statuses.items() if status == "ok_repaired")
     yield Tile("mended", percent(mended, rows), f"{count(mended)} rows, nothing lost")
+    yield from _accuracies(run.evaluation)
+
+
+def _accuracies(found: Evaluation | None) -> Iterator[Tile]:
+    """Of the first columns of classes."""
+    judged = [] if found is None else [one for one in found.labels if isinstance(one.figures, Classes)]
+    for one in judged[:2]:
+        assert isinstance(one.figures, Classes), "no other is in the list"
+        share = one.figures.accuracy
+        if share.value is not None and share.low is not None and share.high is not None:
+            yield Tile(
+                f"{one.answer} right",
+                percent(share.hits, share.of),
+                f"{share.low:.0%} to {share.high:.0%}, of {count(share.of)} gold rows",
+            )
 
 
 def _outcome(found: Findings, rows: int) -> Iterator[Block]:
@@ -122,8 +151,8 @@ def _outcome(found: Findings, rows: int) -> Iterator[Block]:
         )
 
 
-def _answers(distributions: Sequence[Distribution], by: str | None) -> Iterator[Block]:
-    for one in distributions:
+def _answers(distributions: Sequence[Distribution], by: str | None, prefix: str) -> Iterator[Block]:
+    for one in (replace(one, name=prefix + one.name) for one in distributions):
         empty = f"{count(one.empty)} answers give none. " if one.empty else ""
         if one.labels is not None:
             yield _labels(one, empty)
@@ -140,7 +169,7 @@ def _answers(distributions: Sequence[Distribution], by: str | None) -> Iterator[
             )
         if one.labels is not None and one.kind == "list" and one.spread is not None:
             yield _numbers(one, one.spread, "")
-        if by is not None and one.groups:
+        if by is not None and one.groups and one.kind != "other":
             yield _by_group(one, by)
 
 
@@ -163,7 +192,7 @@ def _labels(one: Distribution, empty: str) -> Bars:
 def _numbers(one: Distribution, spread: Spread, empty: str) -> Histogram:
     unit = _UNITS.get(one.kind, "")
     title = {"text": f"{one.name}, length", "list": f"{one.name}, number of items"}.get(one.kind, one.name)
-    marks = [("5 %", spread.quantiles[0.05]), ("median", spread.quantiles[0.5]), ("95 %", spread.quantiles[0.95])]
+    marks = [("5%", spread.quantiles[0.05]), ("median", spread.quantiles[0.5]), ("95%", spread.quantiles[0.95])]
     return _histogram(
         title, spread, marks, unit, f"Mean {figure(spread.mean)}, from {figure(spread.low)} to {figure(spread.high)}. {empty}"
     )
@@ -209,15 +238,15 @@ def _by_group(one: Distribution, by: str) -> Table:
         for name, group in zip(names, groups, strict=True)
     ]
     return Table(
-        f"{one.name} by {by}{unit}", [by, "answers", "mean", "25 %", "median", "75 %"], rows, frozenset(range(1, 6)), note
+        f"{one.name} by {by}{unit}", [by, "answers", "mean", "25%", "median", "75%"], rows, frozenset(range(1, 6)), note
     )
 
 
-def _agreement(agreements: Sequence[Agreed]) -> Iterator[Block]:
+def _agreement(agreements: Sequence[Agreed], prefix: str) -> Iterator[Block]:
     for one in agreements:
         low, high = one.interval or (0.0, 0.0)
         share = (
-            f"{percent(one.agreeing, one.answered)} (95 % interval {low:.1%} to {high:.1%}, Wilson)"
+            f"{percent(one.agreeing, one.answered)} (95% interval {low:.1%} to {high:.1%}, Wilson)"
             if one.answered
             else "no row"
         )
@@ -225,7 +254,7 @@ def _agreement(agreements: Sequence[Agreed]) -> Iterator[Block]:
         labels.sort()
         missing = f"{count(one.labelled - one.answered)} of {count(one.labelled)} labelled rows have no answer."
         note = f"{count(one.agreeing)} of {count(one.answered)} agree: {share}. {missing}"
-        yield Matrix(f"{one.property_name} against the column {one.column}", labels, labels, one.confusion, note)
+        yield Matrix(f"{prefix}{one.property_name} against the column {one.column}", labels, labels, one.confusion, note)
 
 
 def _cost(found: Findings, run: Told) -> Iterator[Block]:
@@ -256,8 +285,8 @@ def _speed(found: Findings) -> Iterator[Block]:
     if found.latency is not None:
         marks = [
             ("median", found.latency.quantiles[0.5]),
-            ("95 %", found.latency.quantiles[0.95]),
-            ("99 %", found.latency.quantiles[0.99]),
+            ("95%", found.latency.quantiles[0.95]),
+            ("99%", found.latency.quantiles[0.99]),
         ]
         ends = f"mean {_seconds(found.latency.mean)}, longest {_seconds(found.latency.high)}"
         note = f"{count(found.latency.number)} replies, request to reply; {ends}."

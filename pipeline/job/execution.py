@@ -25,6 +25,7 @@ from pipeline.engine.local import Interrupted
 from pipeline.errors import BudgetSpent, ComeBackLater, InputUnreadable, PipelineError, StorageFailed
 from pipeline.events import (
     AskedAgain,
+    AtService,
     Event,
     InDoubt,
     InFlight,
@@ -450,4 +451,8 @@ class Execution:
             money = self._purse.account
             if money.limit_usd is not None:
                 self._listener(Spending(money.paid_usd, money.doubtful_usd, money.limit_usd))
+        if self._batch is not None:
+            out = self._parcels.out()
+            oldest_s = max((time.time() - (parcel.created_at or parcel.after) for parcel in out), default=0.0)
+            self._listener(AtService(len(out), sum(parcel.requests for parcel in out), oldest_s))
         self._tick()

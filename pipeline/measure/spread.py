@@ -96,6 +96,8 @@ def bins(low: float, high: float, *, whole: bool, most: int = BINS) -> list[floa
         width = max(1.0, float(math.ceil(width)))
     first = math.floor(low / width) * width
     number = max(1, math.floor((high - first) / width) + 1)
+    if not whole and number > 1 and first + (number - 1) * width >= high:
+        number -= 1  # the last bin has its upper edge, too: the top of a scale gets no bin of its own
     edges = [first + step * width for step in range(number + 1)]
     edges[0] = min(edges[0], low)  # first is a product, and may be rounded to above what it was made of
     if len(set(edges)) == len(edges) and edges == sorted(edges):

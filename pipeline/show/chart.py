@@ -52,6 +52,30 @@ def columns(values: Sequence[float | None], told: Sequence[str], label: str, *, 
     return _SVG.format("plot", WIDTH, HEIGHT, label, drawn)
 
 
+def interval(low: float, value: float, high: float, told: str) -> Markup:
+    """A figure on a scale from 0 to 1, with what it may be as well: a band, and a mark in it."""
+    left, right = share(low, 0, 1) * 100, share(high, 0, 1) * 100
+    track = Markup('<rect class="track" x="0" y="4" width="100" height="2"/>')
+    band = Markup('<rect class="band" x="{}" y="2" width="{}" height="6"/>').format(
+        _number(left), _number(max(right - left, SMALLEST))
+    )
+    at = _number(share(value, 0, 1) * 100)
+    point = Markup('<line class="point" x1="{}" x2="{}" y1="0" y2="10"/>').format(at, at)
+    return _SVG.format("lane", 100, 10, told, track + band + point)
+
+
+def diagonal(points: Sequence[tuple[float, float, float, float]], told: Sequence[str], label: str) -> Markup:
+    """A plot from 0 to 1 both ways, the diagonal in it. Points: across; then low end, height and high end of an interval."""
+    drawn = Markup('<line class="even" x1="0" x2="100" y1="100" y2="0"/>')
+    for (across, *heights), says in zip(points, told, strict=True):
+        x = share(across, 0, 1) * 100
+        low, middle, high = (100 - share(height, 0, 1) * 100 for height in heights)
+        drawn += Markup('<g><line class="whisker" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(*map(_number, (x, low, high)))
+        tick = Markup('<line class="point" x1="{}" x2="{}" y1="{}" y2="{}"/><title>{}</title></g>')
+        drawn += tick.format(_number(x - 1.5), _number(x + 1.5), _number(middle), _number(middle), says)
+    return _SVG.format("square", 100, 100, label, drawn)
+
+
 def share(value: float, low: float, high: float) -> float:
     """Where `value` lies between the ends of a scale, 0 to 1."""
     return 0.0 if high <= low else min(max((value - low) / (high - low), 0.0), 1.0)

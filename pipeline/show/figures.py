@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 
-from pipeline.events import AskedAgain, Event, InDoubt, InFlight, Kept, Planned, Retrying, RowEnded, Spending, Stopping
-from pipeline.records import Status
-
-WINDOW_S = 60.0
-"""The rate is that of the last minute: reused rows, which end at once, do not promise an early end for long."""
+from pipeline.events import (
+    AskedAgain,
+    AtService,
+    Event,
+    InDoubt,
+    InFlight,
+    Kept,
+    Planned,
+    Retrying,
+    RowEnded,
+    Spending,
+    Stopping,
+)
+from pipeline.records import Outcome, Status
+from pipeline.show.pace import Left, Pace
 
 
 @dataclass(slots=True)
@@ -32,23 +41,26 @@ class Figures:
     """Nothing new is sent; what is in flight is awaited."""
     trouble: RowEnded | Retrying | None = None
     """The last thing that went wrong."""
-    _samples: deque[tuple[float, int]] = field(default_factory=deque)
+    prompt_tokens: int = 0
+    """Of the replies that this run paid for."""
+    cached_tokens: int = 0
+    """Of these: read from the cache."""
+    cache_used: bool = False
+    """Whether the cache was read or written at all."""
+    at_service: AtService | None = None
+    """Where batches are used."""
+    longest_s: float = 0.0
+    """A reply took."""
+    pace: Pace = field(default_factory=Pace)
 
     def hear(self, event: Event) -> None:
         match event:
             case RowEnded(_, outcome):
-                if outcome.status is Status.PENDING:
-                    return
-                self.ended += 1
-                if outcome.cost_usd is None:
-                    self.cost_usd = None
-                elif self.cost_usd is not None:
-                    self.cost_usd += outcome.cost_usd
-                if not outcome.status.answered:
-                    self.unanswered += 1
-                    self.trouble = event
+                self._ended(event, outcome)
             case InFlight(now, limit):
                 self.in_flight, self.limit = now, limit
+            case AtService():
+                self.at_service = event
             case Spending():
                 self.spending = event
             case AskedAgain():
@@ -64,23 +76,37 @@ class Figures:
             case Stopping():
                 self.stopping = True
 
+    def _ended(self, event: RowEnded, outcome: Outcome) -> None:
+        if outcome.status is Status.PENDING:
+            return
+        self.ended += 1
+        if outcome.cost_usd is None:
+            self.cost_usd = None
+        elif self.cost_usd is not None:
+            self.cost_usd += outcome.cost_usd
+        if not outcome.status.answered:
+            self.unanswered += 1
+            self.trouble = event
+        usage = outcome.usage
+        self.prompt_tokens += usage.prompt_tokens
+        self.cached_tokens += usage.cache_read_tokens
+        self.cache_used = self.cache_used or usage.cache_read_tokens + usage.cache_write_tokens > 0
+        self.longest_s = max(self.longest_s, outcome.latency_s or 0.0)
+
     @property
     def done(self) -> int:
         return self.kept + self.ended
 
-    def rows_per_second(self, now: float) -> float | None:
-        """Over the last minute, or since it was first asked; None as long as that is less than a second."""
-        if not self._samples or now - self._samples[-1][0] >= 1:
-            self._samples.append((now, self.ended))
-        while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW_S:
-            self._samples.popleft()
-        then, ended = self._samples[0]
-        return (self.ended - ended) / (now - then) if now - then >= 1 else None
+    def rates(self, now: float) -> tuple[float, float] | None:
+        """Rows a second, of the last minute and of the whole run; None in its first second."""
+        self.pace.hear(now, self.ended)
+        latest, mean = self.pace.now(now, self.ended), self.pace.mean(now, self.ended)
+        return None if latest is None or mean is None else (latest, mean)
 
-    def left_s(self, now: float) -> float | None:
-        """Seconds to the last row at this rate; None where that cannot be said, where nothing is left, and while it stops."""
-        if self.stopping:
+    def left(self, now: float) -> Left | None:
+        """To the last row; None where that cannot be said: also while it stops, and while rows wait for batches."""
+        self.pace.hear(now, self.ended)
+        waits = self.at_service is not None and self.at_service.batches > 0
+        if self.stopping or waits or self.rows is None:
             return None
-        rate = self.rows_per_second(now)
-        left = 0 if self.rows is None else self.rows - self.done
-        return left / rate if rate and left > 0 else None
+        return self.pace.left(now, self.ended, self.rows - self.done, self.longest_s)

@@ -24,6 +24,7 @@ from typing import Literal, TextIO
 
 from pipeline.events import (
     AskedAgain,
+    AtService,
     Event,
     InDoubt,
     InFlight,
@@ -192,6 +193,8 @@ def _rank(event: Event) -> tuple[int, str]:
             return logging.WARNING, "row_unanswered"
         case InFlight():
             return logging.DEBUG, "in_flight"
+        case AtService():
+            return logging.DEBUG, "at_service"
         case Spending():
             return logging.DEBUG, "spending"
         case AskedAgain():
@@ -212,7 +215,7 @@ def _rank(event: Event) -> tuple[int, str]:
             return logging.INFO, "notice"
 
 
-_QUOTING = frozenset({Status.INVALID_OUTPUT, Status.TRUNCATED, Status.REFUSED, Status.INPUT_ERROR})
+QUOTING = frozenset({Status.INVALID_OUTPUT, Status.TRUNCATED, Status.REFUSED, Status.INPUT_ERROR})
 """Statuses whose error can quote the document or the answer."""
 
 
@@ -238,7 +241,7 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
         "cost_usd": outcome.cost_usd,
         "latency_s": outcome.latency_s,
     }
-    if outcome.error is not None and outcome.status not in _QUOTING:
+    if outcome.error is not None and outcome.status not in QUOTING:
         told["error"] = outcome.error
     return told
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.show.chart import figure
-from pipeline.show.report import Bars, Block, Course, Facts, Fold, Histogram, Matrix, Report, Table
+from pipeline.show.report import Bars, Block, Course, Facts, Fold, Histogram, Matrix, Range, Ranges, Reliability, Report, Table
 from pipeline.show.text import count, moment, plain
 
 CELL = 120
@@ -60,17 +60,27 @@ def _block(block: Block) -> Iterator[str]:
             if block.title:
                 yield f"**{_text(block.title)}**"
                 yield ""
-            yield from _table(block.head, block.rows)
+            if block.rows:
+                width = max(len(row) for row in block.rows)
+                yield from _table(block.head or [""] * width, block.rows)
         case Matrix():
             yield f"**{_text(block.title)}**"
             yield ""
             yield from _table(("gold ↓ answer →", *block.across), _matrix(block))
+        case Ranges():
+            yield from _ranges(block.title, block.ranges)
+        case Reliability():
+            yield from _ranges(block.title, block.points)
         case Fold():
             yield f"- {_text(block.count)} {_text(block.title)}"
 
 
 def _matrix(block: Matrix) -> list[Sequence[str]]:
     return [(down, *(count(block.counts.get((down, across), 0)) for across in block.across)) for down in block.down]
+
+
+def _ranges(title: str, ranges: Sequence[Range]) -> Iterator[str]:
+    yield from _table((title, "", "of"), [(one.label, one.shown, one.note) for one in ranges])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

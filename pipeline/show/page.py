@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.show import chart
-from pipeline.show.report import Bar, Bars, Course, Example, Histogram, Report, Table
+from pipeline.show.report import Bar, Bars, Course, Example, Histogram, Range, Reliability, Report, Table
 from pipeline.show.text import count, moment, percent
 
 _TONES = {"ok": "good", "ok_repaired": "mended", "pending": "wait", "in_doubt": "wait"}
@@ -29,7 +29,15 @@ def page(report: Report) -> str:
     style, script = _own("report.css"), _own("report.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        bar=chart.bar, shade=chart.shade, largest=_largest, count=count, tone=_tone, histogram_of=_histogram, course_of=_course
+        bar=chart.bar,
+        shade=chart.shade,
+        largest=_largest,
+        count=count,
+        tone=_tone,
+        histogram_of=_histogram,
+        course_of=_course,
+        interval_of=_interval,
+        diagonal_of=_diagonal,
     )
     return environment.from_string(_own("report.html")).render(
         report=report,
@@ -143,4 +151,21 @@ def _course(block: Course) -> _Drawn:
         moment(end),
         (),
         Table("", (), ()),
+    )
+
+
+def _interval(one: Range) -> Markup:
+    if one.value is None or one.low is None or one.high is None:
+        return Markup("")
+    return chart.interval(one.low, one.value, one.high, f"{one.label}: {one.shown}")
+
+
+def _diagonal(block: Reliability) -> Markup:
+    known = [
+        ((at, one.low, one.value, one.high), f"{one.label}: {one.shown}, {one.note}")
+        for at, one in zip(block.at, block.points, strict=True)
+        if one.value is not None and one.low is not None and one.high is not None
+    ]
+    return chart.diagonal(
+        [point for point, _ in known], [says for _, says in known], f"{block.title} Confidence across, right up"
     )

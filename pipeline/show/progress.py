@@ -6,7 +6,7 @@ timer beside its own: 2,000 updates/s cost 1.5 % of a core at 4 Hz (measured 202
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self, TextIO
@@ -19,10 +19,14 @@ from rich.text import Text
 
 from pipeline.events import Event, Notice, Planned, Publishing, Retrying, RowEnded, Stopping
 from pipeline.show.figures import Figures
+from pipeline.show.log import QUOTING
+from pipeline.show.pace import left_text
 from pipeline.show.text import console, count, dollars, duration, percent, plain
 
 EVERY_S = 30.0
 REFRESH_HZ = 4
+LABEL = 9
+SPEND = "spend"
 
 
 class Progress:
@@ -50,6 +54,8 @@ class Progress:
         self._say = say or (lambda text: self._console.print(text, soft_wrap=True))
         self._figures = Figures()
         self._due = 0.0
+        self._told: RowEnded | Retrying | None = None
+        """The last error that a line has told."""
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -84,45 +90,46 @@ class Progress:
     def line(self) -> str:
         """The figures in one line of plain text."""
         now, figures = self._clock(), self._figures
-        rate, left_s = figures.rows_per_second(now), figures.left_s(now)
         parts = [f"{_of(figures)} rows ({percent(figures.done, figures.rows or 0)})"]
-        if rate is not None:
-            parts.append(f"{rate:.1f} rows/s")
-        parts.append(_matters(figures))
-        if left_s is not None:
-            parts.append(f"{duration(left_s)} left")
+        for label, told in _matters(figures, now):
+            parts.append(f"{label} {told}" if label == SPEND else told)
+        if figures.stopping:
+            parts.append("stopping")
+        elif (left := figures.left(now)) is not None:
+            parts.append(left_text(left))
         told = ", ".join(parts)
-        if not rate and isinstance(figures.trouble, Retrying):  # nothing moves: whoever reads a log must see why
-            told += f"; {_trouble(figures.trouble)}"
+        trouble = figures.trouble
+        if trouble is not None and trouble is not self._told:
+            self._told = trouble
+            told += f"; last error: {_trouble(trouble, quoting=False)}"
         return told
 
     def drawn(self) -> RenderableType:
-        """The bar as it stands; called by the refreshing thread."""
+        """The bar as it stands, and below it what matters; called by the refreshing thread."""
         now, figures = self._clock(), self._figures
         if figures.rows is None:
             return Text("reading the input …")
-        rate, left_s = figures.rows_per_second(now), figures.left_s(now)
+        left = figures.left(now)
         bar = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        for ratio in (None, 1, None, None, None):
+        for ratio in (None, 1, None, None):
             bar.add_column(ratio=ratio, no_wrap=True)
         bar.add_row(
             f"{_of(figures)} rows",
             ProgressBar(total=max(figures.rows, 1), completed=figures.done),
             percent(figures.done, figures.rows),
-            "" if rate is None else f"{rate:.1f}/s",
-            "" if left_s is None else f"{duration(left_s)} left",
+            "stopping" if figures.stopping else "" if left is None else left_text(left),
         )
-        lines: list[RenderableType] = [bar, Text(_matters(figures), no_wrap=True, overflow="ellipsis")]
+        lines = [*_matters(figures, now)]
         if figures.trouble is not None:
-            lines.append(Text(_trouble(figures.trouble), style="dim", no_wrap=True, overflow="ellipsis"))
-        return Group(*lines)
+            lines.append(("error", _trouble(figures.trouble, quoting=True)))
+        return Group(bar, *(_labelled(label, told) for label, told in lines))
 
     def _tell(self, event: Planned | Stopping | Publishing | Notice) -> None:
         """What is said once, above the bar or between the lines."""
         match event:
             case Planned(rows):
                 self._due = self._clock() + EVERY_S
-                self._figures.rows_per_second(self._clock())
+                self._figures.rates(self._clock())
                 text = f"{count(rows)} rows"
             case Stopping(why):
                 text = f"stopping: {plain(why, 1000)}"
@@ -137,26 +144,39 @@ def _of(figures: Figures) -> str:
     return f"{count(figures.done)}/{count(figures.rows or 0)}"
 
 
-def _matters(figures: Figures) -> str:
+def _labelled(label: str, told: str) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    line.append(f"{label:<{LABEL}}", style="dim")
+    return line.append(told)
+
+
+def _matters(figures: Figures, now: float) -> Iterator[tuple[str, str]]:
+    """Label, figures."""
+    service = figures.at_service if figures.at_service is not None and figures.at_service.batches else None
+    rates = figures.rates(now)
+    if service is None or figures.in_flight:
+        speed = [f"{rates[0]:.1f} rows/s (mean {rates[1]:.1f})"] if rates is not None else []
+        yield "speed", ", ".join([*speed, f"{count(figures.in_flight)} of {count(figures.limit)} in flight"])
+    if service is not None:
+        batches = f"{count(service.batches)} {'batch' if service.batches == 1 else 'batches'}"
+        yield (
+            "batches",
+            f"{count(service.requests)} requests in {batches} at the service, the oldest sent {duration(service.oldest_s)} ago",
+        )
     spend = "?" if figures.cost_usd is None else dollars(figures.cost_usd)
     if (money := figures.spending) is not None:
         spend = f"{dollars(money.paid_usd + money.doubtful_usd)} of {dollars(money.budget_usd)}"
-    told = [
-        f"{count(figures.in_flight)} in flight",
-        f"spend {spend}",
-        f"{count(figures.unanswered)} unanswered",
-        f"{count(figures.asked_again)} asked again",
-    ]
-    if figures.stopping:
-        told.insert(0, "stopping")
-    if figures.in_doubt:
-        told.append(f"{count(figures.in_doubt)} perhaps paid twice")
-    return ", ".join(told)
+    cached = f", {percent(figures.cached_tokens, figures.prompt_tokens)} of input from the cache" if figures.cache_used else ""
+    yield SPEND, f"{spend}{cached}"
+    doubts = f", {count(figures.in_doubt)} perhaps paid twice" if figures.in_doubt else ""
+    yield "rows", f"{count(figures.unanswered)} without an answer, {count(figures.asked_again)} asked again{doubts}"
 
 
-def _trouble(event: RowEnded | Retrying) -> str:
+def _trouble(event: RowEnded | Retrying, *, quoting: bool) -> str:
+    """`quoting`: with messages that can quote the document, which a person may see and a log may not keep."""
     match event:
         case RowEnded(key, outcome):
-            return plain(f"row {key}: {outcome.status}: {outcome.error or ''}")
+            error = outcome.error if quoting or outcome.status not in QUOTING else None
+            return plain(f"row {key}: {outcome.status}" + (f": {error}" if error else ""))
         case Retrying(key, attempt, wait_s, error):
             return plain(f"row {key}: attempt {attempt} failed, next in {duration(wait_s)}: {error}")

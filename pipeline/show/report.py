@@ -95,13 +95,52 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """How often of each pair: gold labels down, answers across."""
+    """How often of each pair: gold labels down, answers across. Notes of a block may be several lines."""
 
     kind: ClassVar[str] = "matrix"
     title: str
     down: Sequence[str]
     across: Sequence[str]
     counts: Mapping[tuple[str, str], int]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A figure with the interval that holds it."""
+
+    label: str
+    value: float | None
+    low: float | None
+    high: float | None
+    """None: it is not defined."""
+    shown: str
+    """All three, as text."""
+    note: str = ""
+    """What it is a figure of: `82 of 100`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Figures on one scale, with their intervals."""
+
+    kind: ClassVar[str] = "ranges"
+    title: str
+    ranges: Sequence[Range]
+    """On a scale from 0 to 1; a figure may lie beyond."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """A confidence against how often it was right, both from 0 to 1: the diagonal is one that means what it says."""
+
+    kind: ClassVar[str] = "reliability"
+    title: str
+    points: Sequence[Range]
+    """By the confidence given, which `at` has; value and interval are the share that was right."""
+    at: Sequence[float]
+    head: Sequence[str] = ("confidence", "rows", "right")
     note: str = ""
 
 
@@ -117,7 +156,7 @@ class Fold:
     opened: bool = False
 
 
-Block: TypeAlias = Facts | Bars | Histogram | Course | Table | Matrix | Fold
+Block: TypeAlias = Facts | Bars | Histogram | Course | Table | Matrix | Ranges | Reliability | Fold
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from pipeline.show.pace import Left, left_text
 from pipeline.show.text import count, dollars, duration, moment, percent, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    requests: int
+    seconds: float
+    rows_per_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +31,18 @@ class Standing:
     budget: tuple[float, float] | None = None
     """USD that are gone of a budget since the last run that finished, and the budget; None where there is none."""
     rows_per_second: float | None = None
+    """Over the last minute; None where it does not run, or nothing can be said."""
+    left: Left | None = None
+    silent_s: float | None = None
+    """So long no reply has come, where that is longer than it should be."""
+    last: Last | None = None
+    """The last execution that has ended."""
     batches: tuple[str, ...] = ()
     """That are not collected, each in words."""
     reason: str | None = None
     """Why the last execution ended."""
     log: tuple[str, ...] = ()
-    """The last lines of the log, for a person."""
+    """What happened last."""
 
 
 def status_text(standing: Standing) -> str:
@@ -50,10 +64,15 @@ def _told(standing: Standing) -> Iterator[tuple[str, str]]:
     if standing.budget is not None:
         gone_usd, budget_usd = standing.budget
         yield "budget", f"{dollars(gone_usd)} of {dollars(budget_usd)} gone since the last run that finished"
-    if standing.rows_per_second is not None:
-        yield "rate", _rate(standing.rows_per_second, None if standing.rows is None else standing.rows - ended)
+    if standing.silent_s is not None:
+        yield "rate", f"no reply for {duration(standing.silent_s)}"
+    elif standing.rows_per_second is not None:
+        left = "" if standing.left is None else f", {left_text(standing.left)}"
+        yield "rate", f"{standing.rows_per_second:.1f} rows/s{left}"
     for number, text in enumerate(standing.batches):
         yield "batches" if number == 0 else "", plain(text, 200)
+    if (last := standing.last) is not None:
+        yield "last", f"{count(last.requests)} requests in {duration(last.seconds)}, {last.rows_per_second:.1f} rows/s"
     if standing.reason is not None:
         yield "reason", plain(standing.reason, 1000)
     for number, text in enumerate(standing.log):
@@ -64,8 +83,3 @@ def _life(standing: Standing) -> str:
     if standing.since is None:
         return "running" if standing.live else "never run"
     return f"running since {moment(standing.since)}" if standing.live else f"not running since {moment(standing.since)}"
-
-
-def _rate(rows_per_second: float, left: int | None) -> str:
-    rate = f"{rows_per_second:.1f} rows/s"
-    return rate if not left or rows_per_second <= 0 else f"{rate}, {duration(left / rows_per_second)} left"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 
 from pipeline.errors import StorageFailed
@@ -25,11 +26,10 @@ FRONTIER = "frontier"
 read. A resume of 10^7 rows would else take a minute before it sends anything."""
 SPENT_FROM = "spent_from"
 """Note: the last reply that an earlier, finished run had bought. What a budget counts comes after it."""
-RECENT = """
-SELECT min(at), max(at), count(*) FROM (SELECT at FROM reply ORDER BY id DESC LIMIT 5000)
-WHERE at > (SELECT at FROM reply ORDER BY id DESC LIMIT 1) - 60
-"""
+RECENT = "SELECT at, latency_s FROM reply ORDER BY id DESC LIMIT 5000"
 """By the end of the table: a look at a journal of 10^7 rows must not read them all."""
+RECENT_S = 60.0
+SLICES = 12
 OUT = "SELECT batch, requests, coalesce(created_at, after) FROM parcel WHERE state IN ('intended', 'open') ORDER BY number"
 KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup (docs/cron.md)"
 
@@ -56,6 +56,38 @@ class Out:
 
 
 @dataclass(frozen=True, slots=True)
+class Recent:
+    """The replies of the minute that ended with the latest one, or the last 5,000 of them; at least one."""
+
+    first_at: float
+    last_at: float
+    """Unix times."""
+    longest_s: float
+    """That one of them took."""
+    slices: tuple[int, ...]
+    """How many came in each of SLICES equal parts of the time between; empty where there is no time between."""
+
+    @classmethod
+    def of(cls, replies: Sequence[tuple[float, float]]) -> Self | None:
+        """`replies`: when each came and how long it took, the latest first. None where there are none."""
+        if not replies:
+            return None
+        last_at = max(at for at, _ in replies)
+        kept = [(at, took_s) for at, took_s in replies if at > last_at - RECENT_S]
+        first_at = min(at for at, _ in kept)
+        width_s = (last_at - first_at) / SLICES
+        counted = Counter(min(SLICES - 1, int((at - first_at) / width_s)) for at, _ in kept) if width_s > 0 else Counter[int]()
+        slices = tuple(counted[place] for place in range(SLICES)) if width_s > 0 else ()
+        return cls(first_at, last_at, max(took_s for _, took_s in kept), slices)
+
+    @property
+    def per_second(self) -> float | None:
+        """The first reply began the time and is not of it; None where there are too few to say."""
+        number, span_s = sum(self.slices), self.last_at - self.first_at
+        return (number - 1) / span_s if number > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
 class Glance:
     """What another process may see of a journal that is being written."""
 
@@ -66,8 +98,8 @@ class Glance:
     """Rows of the input as the last run counted them."""
     spent: Spent | None
     """None in a journal of an earlier version of this program."""
-    rows_per_second: float | None
-    """Over the last minute of replies; None where there are too few to say."""
+    recent: Recent | None
+    """None where no reply has come."""
     batches: tuple[Out, ...] = ()
 
 
@@ -81,10 +113,9 @@ def glance(path: Path) -> Glance | None:
         ended, cost_usd = counts(connection, rows or [], _certain(connection))
         columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(paid)")]
         money = spent(connection) if "usd" in columns else None
-        first, last, number = connection.execute(RECENT).fetchone()
+        recent = Recent.of(connection.execute(RECENT).fetchall())
         batches = tuple(Out(*row) for row in connection.execute(OUT)) if _has_batches(connection) else ()
-    rate = (number - 1) / (last - first) if number > 1 and last > first else None
-    return Glance(ended, cost_usd, None if rows is None else sum(rows), money, rate, batches)
+    return Glance(ended, cost_usd, None if rows is None else sum(rows), money, recent, batches)
 
 
 def _has_batches(connection: sqlite3.Connection) -> bool:

@@ -345,3 +345,16 @@ def test_scikit_learn_is_imported_only_where_there_is_something_to_compute() -> 
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout == "[]\n"
+
+
+def test_many_classes_give_no_matrix_but_the_most_frequent_mistakes(job: JobFolder) -> None:
+    labels = [f"class {number:02}" for number in range(40)]
+    schema = {**SCHEMA, "properties": {**SCHEMA["properties"], "label": {"type": "string", "enum": labels}}}
+    (job.path / "schema.json").write_text(json.dumps(schema))
+    write(job.path / "out" / "out.parquet", [{**ROWS[0], "id": f"r{n}", "label": labels[n % 40]} for n in range(80)])
+    gold(job.path / "gold.csv", [{"id": f"r{n}", "label": labels[(n + (n < 40)) % 40]} for n in range(80)])
+    out = job.do("evaluate", "--gold", "gold.csv", "--label", "label").out
+    assert "gold down, answers across" not in out
+    assert "label: taken for what, the most frequent" in out
+    assert "  class 00  class 39     1\n" in out
+    assert "20 more classes: see --json" in out

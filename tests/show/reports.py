@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.show.report import Bar, Bars, Course, Example, Facts, Fold, Histogram, Matrix, Report, Section, Table, Tile
+from pipeline.show.report import (
+    Bar,
+    Bars,
+    Course,
+    Example,
+    Facts,
+    Fold,
+    Histogram,
+    Matrix,
+    Range,
+    Ranges,
+    Reliability,
+    Report,
+    Section,
+    Table,
+    Tile,
+)
 
 RUN = "window.__pwned=1;document.title='PWNED'"
 PAYLOADS = (
@@ -67,6 +83,10 @@ def report(texts: Iterable[str], rows: Iterable[str] = ()) -> Report:
                     Course(first, 0.0, 1.0, [1.0, None, 2.0], first, first),
                     Table(first, listed, [listed], note=first),
                     Matrix(first, listed, listed, counts, first),
+                    Ranges(first, [Range(text, 0.5, 0.4, 1.7, text, text) for text in listed], first),
+                    Reliability(
+                        first, [Range(text, 0.5, 0.4, 0.6, text, text) for text in listed], [0.5] * len(listed), note=first
+                    ),
                     Fold(first, first, text=first, table=Table(first, listed, [listed])),
                 ],
                 first,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipeline.events import (
     AskedAgain,
+    AtService,
     Event,
     InDoubt,
     InFlight,
@@ -66,6 +67,10 @@ def logged(logger: logging.Logger, event: Event) -> dict[str, object]:
         (Planned(3), {"level": "info", "event": "planned", "rows": 3}),
         (Kept(2), {"level": "debug", "event": "kept", "rows": 2}),
         (InFlight(1, 2), {"level": "debug", "event": "in_flight", "now": 1, "limit": 2}),
+        (
+            AtService(2, 900, 60.5),
+            {"level": "debug", "event": "at_service", "batches": 2, "requests": 900, "oldest_s": 60.5},
+        ),
         (AskedAgain("k", 2, "the text says …"), {"level": "debug", "event": "asked_again", "key": "k", "ask": 2}),
         (
             Retrying("k", 1, 2.5, "529 overloaded"),

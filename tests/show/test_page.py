@@ -95,4 +95,4 @@ def test_markdown_takes_no_markup_and_no_escapes_from_data(text: str) -> None:
     assert not re.search(r"(?<!\\)[<\[\]]", told.replace("> **Mind:**", ""))
     assert "://" not in told.replace("\\://", "")
     widths = {line.count("|") - line.count("\\|") for line in told.splitlines() if line.startswith("| ")}
-    assert widths == {2, 3, 5}
+    assert widths == {2, 3, 4, 5}

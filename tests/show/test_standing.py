@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pipeline.show.standing import Standing, status_text
+from pipeline.show.pace import Left
+from pipeline.show.standing import Last, Standing, status_text
 
 
 def test_the_status_of_a_live_run() -> None:
@@ -12,7 +13,9 @@ def test_the_status_of_a_live_run() -> None:
         statuses={"ok": 1_190, "failed": 10, "refused": 0, "pending": 8_800},
         cost_usd=0.123,
         rows_per_second=40.0,
-        log=("2026-11-23T01:00:30Z retrying \x1b[2J", "2026-11-23T01:00:31Z planned"),
+        left=Left(200.0, 290.0),
+        batches=("msgbatch_1: 900 requests",),
+        log=("01:00:30 to be sent again", "01:00:31 writing out.parquet"),
     )
     assert (
         status_text(standing)
@@ -23,9 +26,10 @@ rows     1,200 of 10,000 ended (12.0%)
              1,190 ok
                 10 failed
 spend    $0.12
-rate     40.0 rows/s, 3 min 40 s left
-log      2026-11-23T01:00:30Z retrying \\x1b[2J
-         2026-11-23T01:00:31Z planned"""
+rate     40.0 rows/s, 3 to 5 min left
+batches  msgbatch_1: 900 requests
+log      01:00:30 to be sent again
+         01:00:31 writing out.parquet"""
     )
 
 
@@ -37,7 +41,7 @@ def test_the_status_of_a_run_that_ended() -> None:
         rows=2,
         statuses={"ok": 2},
         cost_usd=None,
-        rows_per_second=1.5,
+        last=Last(205, 192.3, 1.5),
         reason="every row has an answer",
     )
     assert (
@@ -47,7 +51,7 @@ run      reviews, not running since 2026-11-23 01:00:00 UTC
 rows     2 of 2 ended (100.0%)
                  2 ok
 spend    unknown (a model without a price)
-rate     1.5 rows/s
+last     205 requests in 3 min 12 s, 1.5 rows/s
 reason   every row has an answer"""
     )
 
@@ -60,3 +64,8 @@ def test_the_status_of_a_run_with_a_budget() -> None:
 def test_the_status_of_a_run_that_never_was() -> None:
     standing = Standing(name="reviews", live=False, since=None, rows=None, statuses={}, cost_usd=0.0)
     assert status_text(standing) == "run      reviews, never run\nrows     0 ended\nspend    $0.00"
+
+
+def test_a_run_that_hears_nothing_says_so_instead_of_a_rate() -> None:
+    standing = Standing(name="r", live=True, since=None, rows=9, statuses={}, cost_usd=0.0, rows_per_second=9.0, silent_s=321.0)
+    assert status_text(standing).endswith("rate     no reply for 5 min 21 s")

@@ -432,7 +432,8 @@ def test_the_rate_is_that_of_the_time_there_were_replies(tmp_path: Path) -> None
             asyncio.run(journal.replied(prompt(position), KEY, body=b"", request_id=None, latency_s=0.5, at=at))
         seen = glance(path)
     assert seen is not None
-    assert seen.rows_per_second == 3 / 4, "four replies in the last minute, over four seconds"
+    assert seen.recent is not None
+    assert seen.recent.per_second == 3 / 4, "four replies in the last minute, over four seconds"
 
 
 # Money -------------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""What `pipeline evaluate` found, as blocks for a terminal."""
+"""What `pipeline evaluate` found, as blocks: of a report, and of a terminal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.commands.judging import Compared, Judged
@@ -14,28 +15,49 @@ from pipeline.measure.extraction import Extraction
 from pipeline.measure.interval import Estimate, Share
 from pipeline.measure.numeric import Numbers
 from pipeline.measure.prevalence import Powered
-from pipeline.show.blocks import Block
+from pipeline.show.report import Block, Fold, Matrix, Range, Ranges, Reliability, Table
 from pipeline.show.text import count
 
 if TYPE_CHECKING:
-    from pipeline.commands.evaluate import Evaluation
+    from pipeline.commands.evaluation import Evaluation
 
-MOST_CLASSES = 20
-WIDEST_MATRIX = 6
+MISTAKES = 20
 NAMED = 5
+CELL = 300
+"""Characters of a value."""
+NONE = "(none)"
+WHOLE = "(whole)"
 
 
-def evaluation_blocks(found: Evaluation, show: int) -> list[Block]:
-    blocks = [_joined(found)]
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much there is room for."""
+
+    rows: int
+    """That disagree, of each column."""
+    classes: int = 20
+    matrix: int = 6
+    """Classes of the widest confusion matrix; of more, the most frequent mistakes are told."""
+
+
+def evaluation_blocks(found: Evaluation, room: Room) -> list[Block]:
+    """In the order in which they are told."""
+    blocks: list[Block] = [_joined(found)]
     for judged in found.labels:
-        blocks += _judged(judged, show)
+        blocks += _judged(judged, room)
     for compared in found.comparisons:
-        blocks += _compared(compared, show)
-    blocks += [_prevalence(one) for one in found.prevalences]
-    return [*blocks, Block(f"95% intervals in [ ]. {found.intervals}")]
+        blocks += _compared(compared, room.rows)
+    for prevalences in found.prevalences:
+        blocks += _prevalence(prevalences)
+    return blocks
 
 
-def _joined(found: Evaluation) -> Block:
+def intervals(found: Evaluation) -> str:
+    """What stands in the brackets."""
+    return f"95% intervals in [ ]. {found.intervals}"
+
+
+def _joined(found: Evaluation) -> Table:
     facts = [("table", found.table, f"{count(found.table_rows)} rows")]
     notes = _odd("the table", found.keyless, found.repeated, found.conflicting)
     if found.gold is not None:
@@ -62,7 +84,7 @@ def _joined(found: Evaluation) -> Block:
             ("", "in the other table only", f"{count(found.against_only)} rows"),
         ]
         notes += _odd("the other table", 0, 0, found.against_conflicting)
-    return Block("evaluation", (), facts, notes, left=2)
+    return Table("evaluation", (), facts, frozenset({2}), _noted(notes))
 
 
 def _odd(what: str, keyless: int, repeated: int, conflicting: Sequence[str]) -> list[str]:
@@ -77,88 +99,89 @@ def _odd(what: str, keyless: int, repeated: int, conflicting: Sequence[str]) -> 
 
 
 def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:NAMED]) + (f" and {count(len(keys) - NAMED)} more" if len(keys) > NAMED else "")
+    return ", ".join(map(_brief, keys[:NAMED])) + (f" and {count(len(keys) - NAMED)} more" if len(keys) > NAMED else "")
 
 
-def _judged(judged: Judged, show: int) -> Iterator[Block]:
+def _noted(notes: Sequence[str]) -> str:
+    """Each a line; names in them may hold line ends of their own."""
+    return "\n".join(" ".join(note.split("\n")) for note in notes)
+
+
+def _judged(judged: Judged, room: Room) -> Iterator[Block]:
     title = judged.answer if judged.answer == judged.gold else f"{judged.answer} = {judged.gold}"
     notes = [f"rows of the gold file without a label: {count(judged.unlabelled)}"] if judged.unlabelled else []
     if judged.unknown:
-        strange = ", ".join(f"{label} ({count(rows)})" for label, rows in list(judged.unknown.items())[:NAMED])
+        strange = ", ".join(f"{_brief(label)} ({count(rows)})" for label, rows in list(judged.unknown.items())[:NAMED])
         notes.append(f"gold labels that the schema does not have, so that no answer can be right: {strange}")
     match judged.figures:
         case None:
-            yield Block(title, notes=["no row has a gold label", *notes])
+            yield Table(title, (), (), note=_noted(["no row has a gold label", *notes]))
             return
         case Classes() as figures:
-            yield from _classes(title, figures, notes)
+            yield from _classes(title, figures, notes, room)
         case Numbers() as figures:
             yield _numbers(title, figures, notes)
         case Extraction() as figures:
-            yield Block(title, ("field", "coverage", "exact", "normalised"), list(_extraction("(whole)", figures)), notes)
+            fields = list(_extraction(WHOLE, figures))
+            yield Table(title, ("field", "coverage", "exact", "normalised"), fields, frozenset({1, 2, 3}), _noted(notes))
             yield from _elements(title, figures)
     if judged.calibration is not None:
         yield _calibration(title, judged.calibration, judged.unsure)
     elif judged.unsure:
-        yield Block(f"{title}: no answer has a confidence from 0 to 1 ({count(judged.unsure)} rows)")
-    if shown := judged.disagreements[:show]:
+        yield Table(f"{title}: no answer has a confidence from 0 to 1 ({count(judged.unsure)} rows)", (), ())
+    if shown := judged.disagreements[: room.rows]:
         measured = "error" if shown[0].error is not None else "confidence"
         last = [one.confidence if one.error is None else one.error for one in shown]
         known = any(one is not None for one in last)
-        yield Block(
-            f"{title}: {len(shown)} of {count(len(judged.disagreements))} disagreements, the hardest first",
+        table = Table(
+            "",
             ("key", "gold", "answer", *([measured] if known else [])),
             [
-                (one.key, _value(one.gold), _value(one.answer), *([_number(figure)] if known else []))
+                (_brief(one.key), _value(one.gold), _value(one.answer), *([_number(figure)] if known else []))
                 for one, figure in zip(shown, last, strict=True)
             ],
-            left=3,
+            frozenset({3}) if known else frozenset(),
         )
+        wrong = count(len(judged.disagreements))
+        yield Fold(f"{title}: {len(shown)} of {wrong} disagreements, the hardest first", wrong, table=table)
 
 
-def _classes(title: str, figures: Classes, notes: Sequence[str]) -> Iterator[Block]:
-    yield Block(
-        f"{title}: {count(figures.rows)} rows with a gold label",
-        (),
-        [
-            ("coverage", _hits(figures.coverage), _share(figures.coverage)),
-            ("accuracy, answered rows", _hits(figures.accuracy), _share(figures.accuracy)),
-            ("accuracy, all rows", _hits(figures.accuracy_all), _share(figures.accuracy_all)),
-            ("macro precision", "", _estimate(figures.macro_precision)),
-            ("macro recall", "", _estimate(figures.macro_recall)),
-            ("macro F1", "", _estimate(figures.macro_f1)),
-            ("Cohen's kappa, answered rows", "", _estimate(figures.kappa)),
-        ],
-        notes,
-    )
-    some = figures.classes[:MOST_CLASSES]
-    yield Block(
+def _classes(title: str, figures: Classes, notes: Sequence[str], room: Room) -> Iterator[Block]:
+    named = [
+        _share_range("coverage", figures.coverage),
+        _share_range("accuracy, answered rows", figures.accuracy),
+        _share_range("accuracy, all rows", figures.accuracy_all),
+        _estimate_range("macro precision", figures.macro_precision),
+        _estimate_range("macro recall", figures.macro_recall),
+        _estimate_range("macro F1", figures.macro_f1),
+        _estimate_range("Cohen's kappa, answered rows", figures.kappa),
+    ]
+    yield Ranges(f"{title}: {count(figures.rows)} rows with a gold label", named, note=_noted(notes))
+    some = figures.classes[: room.classes]
+    yield Table(
         f"{title}: by class",
         ("class", "gold", "precision", "recall", "F1"),
-        [(one.label, count(one.gold), _share(one.precision), _share(one.recall), _estimate(one.f1)) for one in some],
-        [f"{count(len(figures.classes) - len(some))} more classes: see --json"] if len(figures.classes) > len(some) else [],
+        [(_brief(one.label), count(one.gold), _share(one.precision), _share(one.recall), _estimate(one.f1)) for one in some],
+        frozenset({1, 2, 3, 4}),
+        f"{count(len(figures.classes) - len(some))} more classes: see --json" if len(figures.classes) > len(some) else "",
     )
-    labels = [one.label for one in figures.classes]
-    if len(labels) <= WIDEST_MATRIX:
-        yield Block(
-            f"{title}: gold down, answers across",
-            ("", *labels, "(none)"),
-            [(label, *(count(rows) for rows in line)) for label, line in zip(labels, figures.confusion, strict=True)],
-        )
-        return
-    wrong = [
-        (rows, gold, answer)
+    labels = [_brief(one.label) for one in figures.classes]
+    across = [*labels, NONE]
+    pairs = {
+        (gold, answer): rows
         for gold, line in zip(labels, figures.confusion, strict=True)
-        for answer, rows in zip(labels, line, strict=False)
-        if rows and gold != answer
-    ]
-    ranked = sorted(wrong, key=lambda each: (-each[0], each[1:]))[:MOST_CLASSES]
-    if ranked:
-        cells = [(gold, answer, count(rows)) for rows, gold, answer in ranked]
-        yield Block(f"{title}: taken for what, the most frequent", ("gold", "answer", "rows"), cells, left=2)
+        for answer, rows in zip(across, line, strict=True)
+    }
+    if len(labels) <= room.matrix:
+        yield Matrix(f"{title}: gold down, answers across", labels, across, pairs)
+        return
+    wrong = [(rows, pair) for pair, rows in pairs.items() if rows and pair[0] != pair[1] and pair[1] != NONE]
+    if ranked := sorted(wrong, key=lambda each: (-each[0], each[1]))[:MISTAKES]:
+        cells = [(*pair, count(rows)) for rows, pair in ranked]
+        yield Table(f"{title}: taken for what, the most frequent", ("gold", "answer", "rows"), cells, frozenset({2}))
 
 
-def _numbers(title: str, figures: Numbers, notes: Sequence[str]) -> Block:
+def _numbers(title: str, figures: Numbers, notes: Sequence[str]) -> Table:
     rows = [
         ("coverage", _hits(figures.coverage), _share(figures.coverage)),
         ("exact, answered rows", _hits(figures.exact), _share(figures.exact)),
@@ -168,39 +191,39 @@ def _numbers(title: str, figures: Numbers, notes: Sequence[str]) -> Block:
         ("bias (answer - gold)", "", _estimate(figures.bias)),
         ("Spearman's rank correlation", "", _estimate(figures.spearman)),
     ]
-    return Block(f"{title}: {count(figures.rows)} rows with a gold number", (), rows, notes)
+    return Table(f"{title}: {count(figures.rows)} rows with a gold number", (), rows, frozenset({1, 2}), _noted(notes))
 
 
 def _extraction(name: str, figures: Extraction) -> Iterator[tuple[str, ...]]:
     yield (name, _share(figures.coverage), _share(figures.exact), _share(figures.normalised))
     for field, inner in figures.fields.items():
-        yield from _extraction(field if name == "(whole)" else f"{name}.{field}", inner)
+        yield from _extraction(field if name == WHOLE else f"{name}.{field}", inner)
 
 
-def _elements(title: str, figures: Extraction, name: str = "(whole)") -> Iterator[Block]:
+def _elements(title: str, figures: Extraction, name: str = WHOLE) -> Iterator[Ranges]:
     if figures.elements is not None:
-        rows = [
-            ("precision", _hits(figures.elements.precision), _share(figures.elements.precision)),
-            ("recall", _hits(figures.elements.recall), _share(figures.elements.recall)),
+        ranges = [
+            _share_range("precision", figures.elements.precision),
+            _share_range("recall", figures.elements.recall),
         ]
-        yield Block(f"{title}: elements of {name}, as sets", (), rows)
+        yield Ranges(f"{title}: elements of {name}, as sets", ranges)
     for field, inner in figures.fields.items():
-        yield from _elements(title, inner, field if name == "(whole)" else f"{name}.{field}")
+        yield from _elements(title, inner, field if name == WHOLE else f"{name}.{field}")
 
 
-def _calibration(title: str, figures: Calibration, unsure: int) -> Block:
-    bins = [one for one in figures.bins if one.rows]
+def _calibration(title: str, figures: Calibration, unsure: int) -> Reliability:
+    bins = [one for one in figures.bins if one.rows and one.confidence is not None]
     notes = [
         f"expected calibration error {_estimate(figures.ece)}",
         f"Brier score {_estimate(figures.brier)}",
     ]
     if unsure:
         notes.append(f"{count(unsure)} answers without a confidence from 0 to 1 are left out")
-    return Block(
+    return Reliability(
         f"{title}: is the confidence right?",
-        ("confidence", "rows", "mean", "right"),
-        [(f"{one.low:.1f} to {one.high:.1f}", count(one.rows), _number(one.confidence), _share(one.right)) for one in bins],
-        notes,
+        [_share_range(f"{one.low:.1f} to {one.high:.1f}, mean {_number(one.confidence)}", one.right) for one in bins],
+        [one.confidence or 0.0 for one in bins],
+        note=_noted(notes),
     )
 
 
@@ -212,7 +235,7 @@ def _compared(compared: Compared, show: int) -> Iterator[Block]:
     ]
     if both.kappa is not None:
         rows.append(("Cohen's kappa", "", _estimate(both.kappa)))
-    notes = []
+    note = ""
     if (test := compared.paired) is not None:
         rows += [
             ("right: this table", _hits(test.right), _share(test.right)),
@@ -221,22 +244,21 @@ def _compared(compared: Compared, show: int) -> Iterator[Block]:
             ("right: only the other", count(test.only_other), ""),
         ]
         said = "no sign that one is better" if test.p >= 0.05 else "more than chance would do"
-        notes = [f"McNemar's exact test, two-sided: p = {test.p:.3g} ({said})"]
-    yield Block(f"{compared.answer}: this table and the other", (), rows, notes)
+        note = f"McNemar's exact test, two-sided: p = {test.p:.3g} ({said})"
+    yield Table(f"{compared.answer}: this table and the other", (), rows, frozenset({1, 2}), note)
     if shown := compared.differing[:show]:
-        yield Block(
-            f"{compared.answer}: {len(shown)} of {count(len(compared.differing))} rows that differ",
-            ("key", "this table", "the other"),
-            [(one.key, _value(one.this), _value(one.other)) for one in shown],
-            left=3,
+        table = Table(
+            "", ("key", "this table", "the other"), [(_brief(one.key), _value(one.this), _value(one.other)) for one in shown]
         )
+        differing = count(len(compared.differing))
+        yield Fold(f"{compared.answer}: {len(shown)} of {differing} rows that differ", differing, table=table)
 
 
-def _prevalence(found: Prevalences) -> Block:
+def _prevalence(found: Prevalences) -> Iterator[Block]:
     header: tuple[str, ...] = ("class", "rows", "answers", "gold alone", "corrected")
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
-            one.label if one.label is not None else "(mean)",
+            _brief(one.label) if one.label is not None else "(mean)",
             count(one.rows),
             f"{one.counted:.1%}" if one.label is not None else _number(one.counted),
             _powered(one.gold_only, one.label is not None),
@@ -244,11 +266,12 @@ def _prevalence(found: Prevalences) -> Block:
         )
         for one in found.found
     ]
+    title, left = f"{found.answer}: in the whole table", 1
     if found.by is not None:
-        header = (found.by, *header)
-        named = [("(all)" if one.group is None else one.group, *row) for one, row in zip(found.found, rows, strict=True)]
-        return Block(f"{found.answer}: in the whole table, by {found.by}", header, named, _told(found), left=2)
-    return Block(f"{found.answer}: in the whole table", header if rows else (), rows, _told(found))
+        title, header, left = f"{title}, by {found.by}", (found.by, *header), 2
+        rows = [("(all)" if one.group is None else _brief(one.group), *row) for one, row in zip(found.found, rows, strict=True)]
+    numbers = frozenset(range(left, len(header)))
+    yield Table(title, header if rows else (), rows, numbers, _noted(_told(found)))
 
 
 def _told(found: Prevalences) -> list[str]:
@@ -279,6 +302,14 @@ def _estimate(one: Estimate) -> str:
     return _between(one.value, one.low, one.high, share=False)
 
 
+def _share_range(label: str, share: Share) -> Range:
+    return Range(label, share.value, share.low, share.high, _share(share), _hits(share))
+
+
+def _estimate_range(label: str, one: Estimate) -> Range:
+    return Range(label, one.value, one.low, one.high, _estimate(one))
+
+
 def _hits(share: Share) -> str:
     return f"{count(share.hits)} of {count(share.of)}"
 
@@ -294,8 +325,12 @@ def _value(value: object) -> str:
         case None:
             return "(none)"
         case str():
-            return value
+            return _brief(value)
         case float():
             return f"{value:g}"
         case _:
-            return json.dumps(value, ensure_ascii=False)
+            return _brief(json.dumps(value, ensure_ascii=False))
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= CELL else f"{text[: CELL - 1]}…"
