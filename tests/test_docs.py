@@ -38,7 +38,7 @@ def test_a_link_leads_to_a_file(page: Path) -> None:
 
 
 def test_a_file_of_the_project_that_is_named_exists(page: Path) -> None:
-    named = re.findall(r"\b(?:tests|docs|pipeline)/[\w./-]+\.(?:py|md|yaml|html|css|js)\b", page.read_text("utf-8"))
+    named = re.findall(r"(?<![\w/-])(?:tests|docs|pipeline)/[\w./-]+\.(?:py|md|yaml|html|css|js)\b", page.read_text("utf-8"))
     # In an installed package the price file lies beside the code.
     assert [name for name in named if name != "pipeline/prices.yaml" and not (ROOT / name).exists()] == []
 
