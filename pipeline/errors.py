@@ -72,7 +72,7 @@ class WorkersLost(ServiceDown):
 
 
 class StorageFailed(Theirs):
-    """The disk refused: full, or an I/O error. State is kept up to the last commit."""
+    """The disk, or the store of the output, refused: full, or an I/O error. State is kept up to the last commit."""
 
     exit_code = 74
     todo = "make room or mend the disk, then run the same command again: finished rows are kept"
@@ -97,7 +97,7 @@ class BudgetSpent(ComeBackLater):
 
 
 class AccountRefused(Theirs):
-    """Credentials, permission, billing or a spend limit: no row is at fault and none is marked."""
+    """Credentials, permission, billing, a spend limit; or the rights in a store. No row is at fault and none is marked."""
 
     exit_code = 77
     todo = "mend the account or the key, then run the same command again: finished rows are kept"

@@ -57,7 +57,7 @@ def expected(kind: object) -> str:
                 return bound.documentation
         return " ".join([expected(base), *(_bound(bound) for bound in bounds)])
     if origin is Literal:
-        options = ", ".join(map(str, arguments))
+        options = ", ".join(str(one).lower() if isinstance(one, bool) else str(one) for one in arguments)
         return f"one of {options}" if len(arguments) > 1 else options
     if origin in (Union, UnionType):
         return " or ".join(expected(argument) for argument in arguments if argument is not NoneType)
