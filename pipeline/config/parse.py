@@ -21,7 +21,7 @@ from pipeline.config.tree import Fault, Key, Malformed
 from pipeline.config.wording import advice, expected, named, nearest, printable, shown
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
-from pipeline.remote import SCHEMES
+from pipeline.remote import SCHEMES, WEB
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
@@ -32,17 +32,26 @@ NOT_YET: Mapping[Key, JSON] = {
 """Keys whose feature is not built, with the one value besides null that they take until then."""
 
 
-def _is_elsewhere(value: JSON) -> bool:
-    """Whether it is a URL of a kind that is not read."""
+def _scheme(value: JSON) -> str | None:
     found = re.match(r"([a-z][a-z0-9+.-]*)://", value, re.IGNORECASE) if isinstance(value, str) else None
-    return found is not None and found[1].lower() not in SCHEMES
+    return None if found is None else found[1].lower()
 
 
-EXPECTED_PLACE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+def _is_unread(value: JSON) -> bool:
+    """Whether it is a URL of a kind that is not read."""
+    return _scheme(value) not in (None, *SCHEMES, *WEB)
+
+
+def _is_unwritten(value: JSON) -> bool:
+    return _scheme(value) not in (None, *SCHEMES)
+
+
+EXPECTED_STORE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+EXPECTED_PLACE = f"{EXPECTED_STORE}, https://"
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
-    (("input", "path"), _is_elsewhere, EXPECTED_PLACE),
-    (("output", "path"), _is_elsewhere, EXPECTED_PLACE),
+    (("input", "path"), _is_unread, EXPECTED_PLACE),
+    (("output", "path"), _is_unwritten, EXPECTED_STORE),
 )
 """Values of a known key whose feature is not built: where, which, and what there is instead."""
 
