@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -30,10 +31,12 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<store>[^/]*)(?P<ke
 _MAGIC = re.compile(r"[*?[]")
 _DENIED = re.compile(
     r"ACCESS_DENIED|INVALID_ACCESS_KEY|SIGNATURE|EXPIRED_TOKEN|INVALID_CLIENT_TOKEN|UNRECOGNIZED_CLIENT|credential"
-    r"|permission|forbidden|unauthori[sz]ed|unauthenticated|\b40[13]\b",
+    r"|permission|forbidden|unauthori[sz]ed|unauthenticated|AuthenticationException|access token|\b40[13]\b",
     re.IGNORECASE,
 )
 _COPY_BYTES = 8 << 20
+_OPTIONS = {"gs": "?retry_limit_seconds=60"}
+"""Google's library asks for credentials for a quarter of an hour where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ class Remote:
             head = web.head(self.url)
             return Found(head.size, head.modified_ns)
         system, key = self.system()
-        info = system.get_file_info(key)
+        with _as_os_error():
+            info = system.get_file_info(key)
         if not info.is_file:
             raise FileNotFoundError(2, "no such object", self.url)
         return Found(info.size, info.mtime_ns or 0)
@@ -106,7 +110,8 @@ class Remote:
         if self.is_on_the_web:
             return cast("BinaryIO", web.opened(self.url))
         system, key = self.system()
-        return cast("BinaryIO", system.open_input_file(key))
+        with _as_os_error():
+            return cast("BinaryIO", system.open_input_file(key))
 
     def stream(self, codec: str | None) -> pa.NativeFile:
         """For reading from its begin, unpacked. The caller closes it."""
@@ -115,7 +120,8 @@ class Remote:
 
             return pa.input_stream(web.streamed(self.url), compression=codec)
         system, key = self.system()
-        return system.open_input_stream(key, compression=codec)
+        with _as_os_error():
+            return system.open_input_stream(key, compression=codec)
 
     def system(self) -> tuple[pa.fs.FileSystem, str]:
         """The store, and the object's name in it. Raises OSError."""
@@ -129,13 +135,17 @@ class Remote:
             yield self
             return
         system, pattern = self.system()
-        if not _MAGIC.search(pattern) or system.get_file_info(pattern).is_file:
+        magic = _MAGIC.search(pattern)
+        with _as_os_error():
+            is_file = magic is not None and system.get_file_info(pattern).is_file
+        if magic is None or is_file:
             yield self
             return
         from pyarrow import fs  # imported late: the libraries of the stores take 0.1 s
 
-        fixed = pattern[: _MAGIC.search(pattern).start()].rpartition("/")[0]  # type: ignore[union-attr]
-        infos = system.get_file_info(fs.FileSelector(fixed, allow_not_found=True, recursive=True))
+        fixed = pattern[: magic.start()].rpartition("/")[0]
+        with _as_os_error():
+            infos = system.get_file_info(fs.FileSelector(fixed, allow_not_found=True, recursive=True))
         begin = self.url[: len(self.url) - len(self._parts["key"])]
         for path in sorted(info.path for info in infos if info.is_file):
             if _matches(path, pattern):
@@ -146,7 +156,8 @@ class Remote:
         parts = self._parts
         try:
             system, root = _store(parts["scheme"].lower(), parts["store"])
-            there = system.get_file_info(root).type.name != "NotFound"
+            with _as_os_error():
+                there = system.get_file_info(root).type.name != "NotFound"
         except OSError as error:
             raise refused(self, error, writing=True) from error
         if not there:
@@ -163,7 +174,8 @@ class Remote:
         try:
             system, key = self.system()
             # One call: a loop in Python could be interrupted amid it, and closing the stream then would publish a part.
-            fs.copy_files(str(file), key, fs.LocalFileSystem(), system, chunk_size=_COPY_BYTES, use_threads=False)
+            with _as_os_error():
+                fs.copy_files(str(file), key, fs.LocalFileSystem(), system, chunk_size=_COPY_BYTES, use_threads=False)
             arrived = self.stat().st_size
         except OSError as error:
             raise refused(self, error, writing=True) from error
@@ -240,8 +252,22 @@ def _store(scheme: str, store: str) -> tuple[pa.fs.FileSystem, str]:
     """By bucket, since each may lie in another region. Raises OSError."""
     from pyarrow import fs
 
-    system, root = fs.FileSystem.from_uri(f"{scheme}://{store}/")
+    with _as_os_error():
+        system, root = fs.FileSystem.from_uri(f"{scheme}://{store}/{_OPTIONS.get(scheme, '')}")
     return system, root.rstrip("/")
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """What pyarrow raises: Azure's library has errors of its own, of which it says no more than that they are unknown."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except OSError:
+        raise
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
 
 
 def _matches(path: str, pattern: str) -> bool:
