@@ -235,6 +235,9 @@ def _validated(draft: _Draft) -> Job | None:
     alone = isinstance(prompt, dict) and not isinstance(prompt.get("user"), (list, NoneType))
     if isinstance(prompt, dict) and alone:
         prompt["user"] = [prompt["user"]]
+    short = isinstance(prompt, dict) and not isinstance(prompt.get("long", {}), dict)
+    if isinstance(prompt, dict) and short:
+        prompt["long"] = {"do": prompt["long"]}
     known = {fault.key for fault in draft.faults}
     try:
         # As JSON, because strict pydantic takes a mapping for a dataclass and a list for a tuple only from there.
@@ -245,6 +248,8 @@ def _validated(draft: _Draft) -> Job | None:
             fault = _fault(problem["type"], problem["loc"][1:], draft.values)
             if alone and fault.key == ("prompt", "user", 0):
                 fault = replace(fault, key=("prompt", "user"))
+            if short and fault.key == ("prompt", "long", "do"):
+                fault = replace(fault, key=("prompt", "long"))
             if fault.key not in known:
                 draft.faults.append(fault)
                 known.add(fault.key)
