@@ -4,6 +4,9 @@
                        ▲                                              │
                        └───────────── follow, again ──────────────────┘
 
+A row whose text is too long for one request goes this way in pieces, each of which ends as an Outcome; gathering.py makes one
+of them.
+
 A stage receives values, never the run. A rejected reply becomes the next ask, a reply that stands before the last turn of
 `prompt.user` the next turn; both go back into the stream of prompts, so the same loop serves a caller that answers at once and
 one that answers tomorrow.
@@ -20,7 +23,8 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.call.caller import Caller
 from pipeline.events import AskedAgain, Listener
-from pipeline.records import JSON, Answer, Failure, Origin, Outcome, Prompt, Prose, Rejection, Reply, Row, Status, Usage
+from pipeline.gathering import Combine, Gathering
+from pipeline.records import JSON, Answer, Failure, Origin, Outcome, Pieces, Prompt, Prose, Rejection, Reply, Row, Status, Usage
 from pipeline.render.prompt import Unaskable
 
 BREATH = 256
@@ -29,8 +33,8 @@ BREATH = 256
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    prompt: Callable[[Row], Prompt | Unaskable]
-    """The first question about a row."""
+    prompt: Callable[[Row], Prompt | Pieces | Unaskable]
+    """The first question about a row, or about each piece of it."""
     follow: Callable[[Row, Prompt, Reply, Sequence[JSON]], Prompt | Unaskable]
     """The next turn, after a reply that stands; with the replies to all turns so far."""
     again: Callable[[Prompt, Reply, Rejection], Prompt | None]
@@ -41,6 +45,8 @@ class Stages:
     price: Callable[[Reply], float | None]
     """USD of one reply, asked once for each; None when its model has no price."""
     tell: Listener
+    combine: Combine | None = None
+    """Of the answers to the pieces of a row; needed where `prompt` gives Pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class _Taken:
 
 @dataclass(slots=True)
 class _Open:
-    """A row that is being asked about."""
+    """A row that is being asked about, or one of its pieces."""
 
     row: Row
     first: Prompt
@@ -77,6 +83,8 @@ class _Open:
     """Mends of those."""
     last: tuple[Prompt, Reply, Rejection] | None = None
     """The last reply to the present turn that was no answer."""
+    whole: Gathering | None = None
+    """The row, where this is a piece of it, or the question that combines them."""
 
     def looks(self, prompt: Prompt) -> bool:
         """Whether a person asked to try this row again, and this question only looks what of it is paid for and stands."""
@@ -84,9 +92,9 @@ class _Open:
 
     def begin(self, turn: Prompt, turns: int) -> Prompt:
         """The first question of a turn as it is to be asked. What is tried again is only what did not stand: a turn before
-        the last is looked up first."""
+        the last is looked up first, and so is a piece."""
         if self.row.use == "new":
-            turn = replace(turn, use="paid" if turn.step + 1 < turns else "new")
+            turn = replace(turn, use="paid" if turn.step + 1 < turns or turn.piece else "new")
         self.turn, self.before, self.last = turn, self.taken, None
         return turn
 
@@ -96,8 +104,8 @@ class _Open:
         return replace(self.turn, use="new")
 
 
-Emit = Callable[[Row, Outcome, Prompt | None], None]
-"""Takes a row's outcome and the first prompt about it (None where it made none)."""
+Emit = Callable[[Row, Outcome, Prompt | Pieces | None], None]
+"""Takes a row's outcome and the first prompt about it, or about each of its pieces (None where it made none)."""
 
 
 async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: asyncio.Event) -> None:
@@ -107,18 +115,26 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
     `halt` stops the taking of rows; those in flight still end. Rows that the run could not finish get no outcome: they are
     pending. Raises what the caller raises when the account or the service stops the run, after the last emit.
     """
-    opened: dict[int, _Open] = {}
+    opened: dict[tuple[int, int], _Open] = {}
+    """By position and piece."""
     waiting: deque[Prompt] = deque()
     moved = asyncio.Event()
 
     async def prompts() -> AsyncGenerator[Prompt]:
-        """Re-asks first, then new rows; ends when nothing is open any more."""
+        """Re-asks first, then the pieces of a row that was begun, then new rows; ends when nothing is open any more."""
         unasked = 0
         more = True
+        whole: Gathering | None = None
         while not halt.is_set():
             if waiting:
                 yield waiting.popleft()
                 continue
+            if whole is not None:
+                piece = whole.next()
+                if piece is not None:
+                    yield begun(whole.row, piece, whole)
+                    continue
+                whole = None
             if not more:
                 if not opened:
                     return
@@ -140,12 +156,26 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
                 if unasked % BREATH == 0:
                     await asyncio.sleep(0)
                 continue
-            opened[row.position] = state = _Open(row, prompt, prompt)
-            yield state.begin(prompt, len(stages.judges))
+            if isinstance(prompt, Pieces):
+                assert stages.combine is not None, "who makes pieces can combine them"
+                whole = Gathering(row, prompt, stages.combine)
+                continue
+            yield begun(row, prompt)
+
+    def begun(row: Row, prompt: Prompt, whole: Gathering | None = None) -> Prompt:
+        opened[prompt.position, prompt.piece] = state = _Open(row, prompt, prompt, whole=whole)
+        return state.begin(prompt, len(stages.judges))
+
+    def gathered(whole: Gathering, prompt: Prompt, outcome: Outcome | None) -> None:
+        follows = whole.ended(prompt, outcome)
+        if isinstance(follows, Prompt):
+            waiting.append(begun(whole.row, follows, whole))
+        elif follows is not None:
+            emit(whole.row, follows, whole.pieces)
 
     async with aclosing(prompts()) as asked, aclosing(stages.caller.replies(asked)) as replies:
         async for prompt, result in replies:
-            state = opened[prompt.position]
+            state = opened[prompt.position, prompt.piece]
             if isinstance(result, Reply):
                 state.taken = state.taken.plus(result, stages.price(result))
                 ended: Prompt | Outcome | None = _judged(prompt, result, state, stages)
@@ -154,9 +184,11 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
             if isinstance(ended, Prompt):
                 waiting.append(ended)
             else:
-                if ended is not None:
+                del opened[prompt.position, prompt.piece]
+                if state.whole is not None:
+                    gathered(state.whole, prompt, ended)
+                elif ended is not None:
                     emit(state.row, ended, state.first)
-                del opened[prompt.position]
             moved.set()
 
 
@@ -193,8 +225,9 @@ def _unanswered(prompt: Prompt, failure: Failure, state: _Open) -> Prompt | Outc
     if prompt.use == "paid":
         if state.last is not None:
             return _rejected(*state.last, state)
-        if state.replies:
-            error = f"turn {prompt.step + 1} has not been asked: what comes before it stands only since the check changed"
+        if state.replies or (prompt.combines and state.row.use == "paid"):
+            what = "its pieces have not been combined" if prompt.combines else f"turn {prompt.step + 1} has not been asked"
+            error = f"{what}: what comes before it stands only since the check changed"
             told = f"{error}; --retry invalid_output asks the row again"
             return replace(_outcome(prompt, state, Status.INVALID_OUTPUT, told), asks=prompt.ask - 1)
     if failure.status is Status.PENDING:
@@ -251,6 +284,7 @@ def _outcome(
         latency_s=reply.latency_s if reply is not None else None,
         answered_at=reply.at if reply is not None else None,
         raw=_fileable(reply.text) if reply is not None and answer is None else None,
+        left_out=state.first.left_out,
     )
 
 

@@ -23,6 +23,10 @@ FILE_SHIFT = 40
 """A position is `file ordinal << FILE_SHIFT | row index`: up to 2^40 rows a file, 2^23 files, inside SQLite's int64."""
 
 
+ASKS_A_PIECE = 100
+"""Room for the questions about one piece of a row's text among all those about the row (Prompt.place)."""
+
+
 class Status(StrEnum):
     """What a row ended as: the values of the output column `_status`."""
 
@@ -165,6 +169,25 @@ class Prompt:
     beyond: tuple[str, ...] = ()
     """What the later turns of `prompt.user` will be made of: with the request itself, all that this row brings into its
     conversation."""
+    piece: int = 0
+    """Which piece of the row's text it is about, from 1; 0: about the whole row."""
+    combines: bool = False
+    """It shows the answers to all pieces, and asks for the one about the whole."""
+    left_out: int = 0
+    """Characters of the row's text that it does not show: the end of a text that was too long."""
+
+    @property
+    def place(self) -> int:
+        """Which of all questions about the row it is, as the journal and batches count them: `ask`, if there are no pieces."""
+        return self.piece * ASKS_A_PIECE + self.ask
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A row whose text is longer than a request holds: the first question about each piece of it."""
+
+    prompts: tuple[Prompt, ...]
+    """In the order of the text; at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,3 +403,7 @@ class Outcome:
     """Unix time, UTC."""
     raw: str | None = None
     """The model's last text, only where there is no answer."""
+    pieces: int = 1
+    """Requests that its text was shared out to, re-asks apart; 1: it was asked about whole."""
+    left_out: int = 0
+    """Characters at the end of its text that were not sent."""

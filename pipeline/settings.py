@@ -156,6 +156,32 @@ Turn = Annotated[
 ]
 
 
+Reducer = Literal["majority", "max", "min", "mean", "any", "all", "concat", "union", "first"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Long:
+    """What becomes of a row whose text is longer than a request holds."""
+
+    do: Annotated[Literal["fail", "truncate", "split"], doc("fail, truncate or split, or a section with `do` and more")]
+    column: Text | None = None
+    """The one that is cut; None: in each row the longest text that the prompt takes."""
+    tokens: Annotated[int, Ge(200)] | None = None
+    """The most that one request holds of a row; None: as many as fit into the model's window."""
+    overlap: Annotated[int, Ge(0)] = 200
+    """Tokens that a piece repeats from the one before it."""
+    combine: Annotated[
+        Literal["prompt"] | Mapping[str, Reducer],
+        doc("prompt, or a mapping of answer properties to majority, max, min, mean, any, all, concat, union or first"),
+    ] = "prompt"
+    """How the answers to the pieces become the row's."""
+    instructions: Annotated[str | File | None, doc("a template as text, or {file: path}")] = None
+    """What the combining prompt is told; None: a built-in text."""
+
+
+AS_IT_IS = Long(do="fail")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompting:
     user: Annotated[
@@ -171,6 +197,7 @@ class Prompting:
     """Columns that hold pictures: bytes, paths below `input.root`, data URIs or URLs."""
     documents: Columns | None = None
     """Columns that hold PDF or plain text documents."""
+    long: Long = AS_IT_IS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from pipeline.records import (
     Failure,
     Origin,
     Outcome,
+    Pieces,
     Prompt,
     Prose,
     Rejection,
@@ -87,7 +88,7 @@ def outcomes(
     ended: dict[int, Outcome] = {}
     halt = asyncio.Event()
 
-    def emit(of: Row, outcome: Outcome, first: Prompt | None) -> None:
+    def emit(of: Row, outcome: Outcome, first: Prompt | Pieces | None) -> None:
         assert of.position == outcome.position
         assert (first is None) == (outcome.asks == 0)
         ended[outcome.position] = outcome

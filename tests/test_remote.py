@@ -175,12 +175,36 @@ def test_who_has_no_right_is_told_so(store: Store) -> None:
         (OSError("When reading: AWS Error ACCESS_DENIED during HeadObject operation"), False, AccountRefused),
         (OSError("google::cloud::Status(PERMISSION_DENIED: Permanent error)"), True, AccountRefused),
         (OSError("Azure Error: [AuthorizationFailure] 403 This request is not authorized"), False, AccountRefused),
+        (OSError("AuthenticationExceptionE: Failed to get token from DefaultAzureCredential."), False, AccountRefused),
+        (OSError("Could not create a OAuth2 access token to authenticate the request"), False, AccountRefused),
         (OSError("AWS Error NETWORK_CONNECTION during HeadObject operation: curlCode: 7"), False, InputUnreadable),
         (OSError("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation"), True, StorageFailed),
     ],
 )  # fmt: skip
 def test_what_a_store_says_has_an_exit_code(error: OSError, writing: bool, kind: type[PipelineError]) -> None:
     assert type(remote.refused(Remote("s3://bucket/x.csv"), error, writing=writing)) is kind
+
+
+class _Unknown:
+    """A store whose library raises errors that pyarrow does not know, as Azure's does where there are no credentials."""
+
+    def get_file_info(self, *_: object, **__: object) -> object:
+        raise pa.ArrowException("Unknown error: AuthenticationExceptionE: Failed to get token from DefaultAzureCredential.")
+
+    open_input_file = open_input_stream = get_file_info
+
+
+def test_what_pyarrow_does_not_know_is_an_error_of_the_store_and_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_store", lambda *_: (_Unknown(), "box"))
+    at = Remote("abfs://box@account.dfs.core.windows.net/in.csv")
+    asked = (at.stat, at.open, lambda: at.stream(None), lambda: list(Remote(f"{at.url}*").matching()))
+    for ask in asked:
+        with pytest.raises(OSError, match="AuthenticationException"):
+            ask()
+    with pytest.raises(AccountRefused):
+        at.refuse_missing_store()
+    with pytest.raises(AccountRefused):
+        open_source([at.url])
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://bucket", "s3://bucket/", "ftp://host/in.csv", "s3://key:secret@bucket/in.csv"])

@@ -243,7 +243,7 @@ class Batch:
                 self._tried.set()
 
     def _drawn(self, prompt: Prompt, key: bytes) -> Drawn:
-        found = self.memory.find(prompt.position, prompt.ask, key)
+        found = self.memory.find(prompt.position, prompt.place, key)
         if found is not None:
             return self._found(prompt, key, found)
         left = self.ledger.recall(prompt, key)
@@ -270,7 +270,7 @@ class Batch:
             case None:
                 return Failure(Status.PENDING, IN_BATCH, None, 0)
             case "succeeded" if (left := found.recall) is not None and left.body is not None:
-                self.memory.told(prompt.position, prompt.ask, key)
+                self.memory.told(prompt.position, prompt.place, key)
                 reply = read(left.body, self.shape.form, request_id=None, latency_s=0.0, at=left.at, attempts=found.attempts)
                 if isinstance(reply, Reply):
                     return replace(reply, origin=left.origin)
@@ -317,7 +317,7 @@ class Batch:
             return Failure(Status.PENDING, DEFERRED, None, 0)
         nonce = self._filling.nonce if self._filling is not None else self.nonce()
         try:
-            request = shapes.enclosed(shapes.custom_id(prompt.position, prompt.ask, key, nonce), body)
+            request = shapes.enclosed(shapes.custom_id(prompt.position, prompt.place, key, nonce), body)
         except UnicodeEncodeError as error:
             return Failure(Status.INPUT_ERROR, f"it holds what no request can: {error.reason}", None, 0)
         if self._filling is not None and not self._filling.room.admits(request):
@@ -326,7 +326,7 @@ class Batch:
         filling = self._filling or self._begun(nonce)
         if worst_usd is not None:
             self.purse.account.set_aside(worst_usd)
-        filling.add(Slip(prompt.position, prompt.ask, key, worst_usd), request)
+        filling.add(Slip(prompt.position, prompt.place, key, worst_usd), request)
         self._waiting.add(_prefix(key))
         self.enclosed += 1
         self.again += prompt.question > 1

@@ -147,6 +147,16 @@ RULES: tuple[Rule, ...] = (
         mend="the request is over the 32 MB that are taken: shorten the document",
     ),
     Rule(
+        "too_long",
+        Concerns.ROW,
+        statuses=_is(400),
+        begins="prompt is too long",
+        status=Status.REQUEST_ERROR,
+        ends=ConfigInvalid,
+        mend="prompt.long: split asks about the text in pieces, truncate about its beginning; a lower prompt.long.tokens makes "
+        "smaller ones",
+    ),
+    Rule(
         "image_too_large",
         Concerns.ROW,
         codes=frozenset(("image_dimensions_too_large",)),

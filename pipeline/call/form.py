@@ -108,8 +108,17 @@ def cached(made: Form, constant: Constant) -> Form:
     """The form with a cache breakpoint only where a cache can be: below the model's minimum the API silently keeps nothing
     (build-with-claude/prompt-caching, read 2026-10-08). Left out only where the constant part is too short by any count."""
     least = facts(made.model).min_cached
-    if made.cache == "off" or least is None:
+    if made.cache == "off" or least is None or constant_tokens(made, constant) >= least:
         return made
+    note = (
+        f"the constant part of the prompt is not cached: it has fewer than the {least:,} tokens below which {made.model} "
+        "caches nothing"
+    )
+    return replace(made, cache="off", notes=(*made.notes, note))
+
+
+def constant_tokens(made: Form, constant: Constant) -> int:
+    """Of the part of a request that no row changes, at most."""
     blocks = [block for turn in constant.examples for block in turn.blocks]
     texts = [
         constant.system,
@@ -123,14 +132,7 @@ def cached(made: Form, constant: Constant) -> Form:
         # How much the API adds for a format is not documented; it describes the schema, so it is taken to be as long.
         texts.append(json.dumps(made.schema, ensure_ascii=False))
     size = sum(len(text.encode(errors="replace")) for text in texts)
-    most = size // BYTES_A_TOKEN + (TOOL_PROMPT_TOKENS if made.way == "tool" else 0)
-    if most >= least:
-        return made
-    note = (
-        f"the constant part of the prompt is not cached: it has fewer than the {least:,} tokens below which {made.model} "
-        "caches nothing"
-    )
-    return replace(made, cache="off", notes=(*made.notes, note))
+    return size // BYTES_A_TOKEN + (TOOL_PROMPT_TOKENS if made.way == "tool" else 0)
 
 
 def _notes(made: Form, about: Facts, timeout_s: float) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 
-from pipeline.records import JSON, Document, Image, Link, Medium, Prompt
+from pipeline.records import JSON, Document, Image, Link, Medium, Prompt, Text
 
 MOST_TOKENS = 1_000_000
 """The largest context window of any model."""
@@ -65,9 +65,16 @@ def characters(medium: Medium) -> int:
 
 
 def held_bytes(prompt: Prompt) -> int:
-    """What a prompt takes of memory for its pictures and documents."""
-    media = (part for turn in prompt.turns for part in turn.blocks if isinstance(part, Image | Document))
-    return sum(len(part.data) for part in media)
+    """About what a prompt takes of memory for its texts, pictures and documents."""
+    held = 0
+    for turn in prompt.turns:
+        for part in turn.blocks:
+            match part:
+                case Text():
+                    held += len(part.text)
+                case Image() | Document():
+                    held += len(part.data)
+    return held
 
 
 def apart(body: Mapping[str, JSON]) -> tuple[dict[str, JSON], int]:

@@ -33,8 +33,8 @@ OPEN_PER_PLACE = 2
 MOST_OPEN = 10_000
 """Asks, with those that only wait for another ask of the same: 60 copies in a row must not keep all others waiting."""
 MOST_HELD_BYTES = 32 << 20
-"""Pictures and documents of all asks that are open. Each is also held as base64 and as JSON while it is sent; what limits many
-large ones is bandwidth, not how many are out."""
+"""Texts, pictures and documents of all asks that are open. Each is also held as JSON, and media as base64, while it is sent;
+what limits many large ones is bandwidth or the tokens a minute, not how many are out."""
 IDLE_S = 0.1
 """When nothing has been open for so long, no neighbour will show why a row failed."""
 HELD = (

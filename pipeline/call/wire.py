@@ -13,7 +13,7 @@ from hashlib import blake2b
 
 from pipeline.call import media
 from pipeline.call.form import TOOL_NAME, Form
-from pipeline.records import JSON, Complaint, Constant, Medium, Prompt, Reply, Text, Turn, Usage, Verbatim
+from pipeline.records import JSON, Complaint, Constant, Medium, Pieces, Prompt, Reply, Text, Turn, Usage, Verbatim
 from pipeline.schema.load import deeper_than
 
 KEY_BYTES = 16
@@ -44,8 +44,18 @@ class Shape:
     earlier: tuple[Shape, ...] = ()
     """Those of the turns of `prompt.user` before the last, in order: they ask for another form, or for none."""
 
+    combining: Shape | None = None
+    """Of prompts that combine the answers to the pieces of a row; None where none do."""
+
+    @property
+    def each(self) -> tuple[Shape, ...]:
+        """All that a run asks by."""
+        return (*self.earlier, self, *(() if self.combining is None else (self.combining,)))
+
     def of(self, prompt: Prompt) -> Shape:
         """The one that asks this turn."""
+        if prompt.combines and self.combining is not None:
+            return self.combining
         return self.earlier[prompt.step] if prompt.step < len(self.earlier) else self
 
     def body(self, prompt: Prompt) -> dict[str, JSON]:
@@ -67,9 +77,12 @@ class Shape:
         room = own.form.max_tokens if prompt.max_tokens is None else prompt.max_tokens
         return _digest(own.base, str(room).encode(), _canonical(_messages(prompt.turns, own.open_tools, media.named)))
 
-    def identity(self, first: Prompt) -> bytes:
+    def identity(self, first: Prompt | Pieces) -> bytes:
         """What a row asks from its first turn to its last, 16 bytes: for a single turn, the key of its request. A row whose
         first question is the same may still ask something else later."""
+        if isinstance(first, Pieces):
+            combined_by = b"" if self.combining is None else self.combining.base
+            return _digest(b"pieces", combined_by, *map(self.key, first.prompts))
         key = self.key(first)
         if not self.earlier:
             return key

@@ -9,12 +9,14 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.call.form import API_VERSION
+from pipeline.commands.long_shown import first_long, settings
 from pipeline.commands.media import notes
 from pipeline.commands.wiring import Loaded, endpoint, loaded, sent_by, shown
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import manner
-from pipeline.records import Complaint, Document, Image, Link, Medium, Prompt, Text, Turn, Verbatim
+from pipeline.records import Complaint, Document, Image, Link, Medium, Pieces, Prompt, Text, Turn, Verbatim
+from pipeline.render.prompt import Unaskable
 from pipeline.show.text import plain
 
 SHOWN_ROWS = 3
@@ -25,7 +27,7 @@ def check(config: Path, overrides: list[str]) -> str:
     """What a run would do, as text for a person. Raises what a run would raise before its first request."""
     made = loaded(config, overrides)
     total = sum(count(made.source, made.job.input.key))
-    lines = [f"{config}: in order", "", *_input(made, total), *_asking(made), *_output(made), *_first(made)]
+    lines = [f"{config}: in order", "", *_input(made, total), *_asking(made), *_output(made), *_first(made), *first_long(made)]
     return "\n".join(lines)
 
 
@@ -62,6 +64,7 @@ def _asking(made: Loaded) -> list[str]:
         f"max_tokens {asked.max_tokens:,}{streamed}",
         *_room(made),
         *(f"workers    {sentence}" for sentence in sent_by(made)),
+        *settings(made),
         f"thinking   {thinking}, effort {asked.effort or 'left out'}; prompt cache {cache}",
         *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),
         *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
@@ -107,17 +110,18 @@ def _first(made: Loaded) -> list[str]:
     shown = False
     columns = list(dict.fromkeys([*made.needs, *([made.job.input.key] if made.job.input.key is not None else [])]))
     batches = made.source.batches(columns, max_rows=SHOWN_ROWS)
-    first = [row for batch in islice(batches, 1) for row in rows(batch, made.needs, made.job.input.key)]
-    for row in first:
+    for row in (row for batch in islice(batches, 1) for row in rows(batch, made.needs, made.job.input.key)):
         asked = made.first(row)
-        if not isinstance(asked, Prompt):
+        if isinstance(asked, Unaskable):
             lines.append(f"row {plain(row.key)}: input_error: {plain(asked.reason)}")
         elif not shown:
             shown = True
-            lines.append(f"the prompt of row {plain(row.key)}:")
-            lines.append(_block("system", asked.constant.system))
-            lines += [_block(f"{turn.role} (example)", _words(turn)) for turn in asked.constant.examples]
-            lines += _turns(made, asked)
+            first = asked.prompts[0] if isinstance(asked, Pieces) else asked
+            piece = f"piece 1 of {len(asked.prompts):,} of " if isinstance(asked, Pieces) else ""
+            lines.append(f"the prompt of {piece}row {plain(row.key)}:")
+            lines.append(_block("system", first.constant.system))
+            lines += [_block(f"{turn.role} (example)", _words(turn)) for turn in first.constant.examples]
+            lines += _turns(made, first)
     return lines
 
 

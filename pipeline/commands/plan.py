@@ -17,8 +17,10 @@ from pipeline.commands.wiring import Loaded, concurrency, counting, endpoint, lo
 from pipeline.errors import PipelineError
 from pipeline.measure.estimate import FEWEST, Interval, Pace, answer_size, output_tokens, seconds, tiers, tokens_of
 from pipeline.measure.forecast import Asking, Forecast, assumed, learned, widest
+from pipeline.measure.step import Step, step
 from pipeline.records import Prompt, Text, Turn
-from pipeline.show.outlook import Outlook, Range, outlook_text
+from pipeline.render.long import BYTES_A_TOKEN
+from pipeline.show.outlook import Outlook, Range, outlook_text, usd
 from pipeline.write.known import known
 
 ENOUGH = 10
@@ -64,7 +66,9 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
         kept=found.kept,
         paid=found.paid,
         repeated=found.repeated,
-        to_buy=len(found.sizes),
+        to_buy=found.to_buy,
+        split=found.split,
+        pieces=found.pieces,
         requests=forecast.requests,
         basis=basis,
         assumes=assumes,
@@ -84,12 +88,27 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
         latency_s=latency_s,
         latency_measured=bool(measured),
         next_step=_next(run, found, is_measured),
+        step=_step(step(found.sizes, forecast, asking, BYTES_A_TOKEN), made),
     )
 
 
 def _next(run: str, found: Survey, is_measured: bool) -> str:
-    few = len(found.sizes) <= 2 * ENOUGH
+    few = found.to_buy <= 2 * ENOUGH
     return run if is_measured or few else f"{run} --limit {2 * ENOUGH}"
+
+
+def _step(found: Step | None, made: Loaded) -> str | None:
+    """What it costs that some prompts are long, and what pieces would cost."""
+    if found is None:
+        return None
+    crossing = (
+        f"about {found.requests:,} requests are longer than {found.prompt_tokens:,} tokens, where {made.job.model.name} costs "
+        f"{found.times:g} times as much: {usd(found.usd)} online"
+    )
+    if found.pieces_usd >= found.usd:
+        return f"{crossing}; pieces below it would cost no less"
+    advice = f"prompt.long: {{do: split, tokens: {found.piece_tokens}}}"
+    return f"{crossing}. {advice} would make about {found.pieces:,} pieces of them, for about {usd(found.pieces_usd)}"
 
 
 def _range(found: Interval) -> Range:

@@ -34,6 +34,9 @@ from pipeline.check.prose import prose
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
+from pipeline.commands.long import FURTHER, Combining, combining_of, fit_of
+from pipeline.commands.long import judged_by as combined_by
+from pipeline.commands.long import part as long_part
 from pipeline.commands.media import media_columns, media_of
 from pipeline.commands.prices import prices_file, shipped_prices
 from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, refuse_unstated, template_text, users
@@ -41,16 +44,17 @@ from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.events import Listener
-from pipeline.job.work import REQUEST, Work
+from pipeline.job.work import LONG, REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.format import Told
 from pipeline.read.media import Media
 from pipeline.read.source import Source, open_source
 from pipeline.read.union import require
-from pipeline.records import JSON, Constant, Prompt, Reply, Row
+from pipeline.records import JSON, Constant, Reply, Row
 from pipeline.remote import place
 from pipeline.render.constant import constant
-from pipeline.render.prompt import Asks, Unaskable, again, follow, prompt
+from pipeline.render.long import Asked, Fit, fitted
+from pipeline.render.prompt import Asks, again, follow, prompt
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema
@@ -97,6 +101,10 @@ class Loaded:
     media: Media | None
     """None where rows hold texts only."""
     folder: RunFolder
+    fit: Fit
+    """How much of a row one request holds."""
+    combining: Combining | None
+    """Of answers to pieces; None where no row is asked about in pieces."""
 
     @property
     def form(self) -> Form:
@@ -108,12 +116,13 @@ class Loaded:
         return Asks(self.job.check.asks, grown(self.form, self.job.check.grow_max_tokens))
 
     @property
-    def prompt(self) -> Callable[[Row], Prompt | Unaskable]:
+    def prompt(self) -> Callable[[Row], Asked]:
         """Of a row with its media."""
         most_bytes = round(self.job.input.max_row_mb * 1e6)
-        return partial(prompt, templates=self.templates, constant=self.constant, most_bytes=most_bytes)
+        whole = partial(prompt, templates=self.templates, constant=self.constant, most_bytes=most_bytes)
+        return partial(fitted, fit=self.fit, prompt=whole)
 
-    def first(self, row: Row) -> Prompt | Unaskable:
+    def first(self, row: Row) -> Asked:
         """The first question about a row as it was read, as large as it will be sent, though not fit to be sent."""
         return self.prompt(row if self.media is None else self.media.unshrunk().of(row))
 
@@ -143,10 +152,13 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     media = media_of(job, source, templates.columns)
     examples = examples_of(job.prompt.examples, templates, Judge(schema, "off")) if job.prompt.examples else []
     fixed = constant(templates, schema, examples, earlier)
-    forms = tuple(cached(one, fixed) for one in forms)
     by = asked(job, os.environ)
+    combining = combining_of(job, schema, fixed, forms[-1], by)
+    forms = tuple(cached(one, fixed) for one in forms)
+    fit = fit_of(job, source.schema, needs, fixed, forms[-1], grown(forms[-1], job.check.grow_max_tokens))
     shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
-    columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix)
+    further = FURTHER[job.prompt.long.do]
+    columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix, further=further)
     check_target(place(job.output.path), columns)
     prices = shipped_prices()
     _refuse_unpriced(job, prices)
@@ -157,7 +169,9 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         templates=templates,
         constant=fixed,
         forms=forms,
-        shape=shape(fixed, forms[-1], by, earlier=shapes),
+        shape=dataclasses.replace(
+            shape(fixed, forms[-1], by, earlier=shapes), combining=None if combining is None else combining.shape
+        ),
         prices=prices,
         source=source,
         columns=columns,
@@ -165,6 +179,8 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
         needs=needs,
         media=media,
         folder=RunFolder(Path(job.run.folder), job.name),
+        fit=fit,
+        combining=combining,
     )
 
 
@@ -218,6 +234,7 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
         drain_s=job.run.drain_s,
         pace=PACE,
         terms=_terms(made),
+        combine=None if made.combining is None else made.combining.combine(made.fit, Judge(made.schema, "off")),
     )
 
 
@@ -258,7 +275,10 @@ def _terms(made: Loaded) -> Terms:
 
 def _judged_by(made: Loaded) -> str:
     schemas = [made.schema, *(one for one in made.earlier if one is not None)]
-    return " ".join([f"ladder {LADDER}", made.job.check.repair, *(schema.digest for schema in schemas)])
+    combined = combined_by(made.job)
+    return " ".join(
+        [f"ladder {LADDER}", made.job.check.repair, *(schema.digest for schema in schemas), *([combined] if combined else [])]
+    )
 
 
 def concurrency(made: Loaded) -> int:
@@ -295,8 +315,7 @@ def price(made: Loaded) -> Callable[[Reply], float | None]:
 
 def worst_usd(made: Loaded) -> Callable[[Mapping[str, JSON]], float | None]:
     """What one request can cost at most, whichever turn it is of."""
-    shapes = (*made.shape.earlier, made.shape)
-    bounds = list(dict.fromkeys(Bound.of(one.fixed, one.messages, one.form.cache) for one in shapes))
+    bounds = list(dict.fromkeys(Bound.of(one.fixed, one.messages, one.form.cache) for one in made.shape.each))
     name = made.job.model.name
 
     def worst(body: Mapping[str, JSON]) -> float | None:
@@ -437,12 +456,14 @@ def parts(made: Loaded) -> dict[str, str]:
         "model.effort": made.form.effort,
         "model.format": made.form.way,
         "call.base_url": asked(job, os.environ),
-        REQUEST: [one.base.hex() for one in (*made.shape.earlier, made.shape)],
+        REQUEST: [one.base.hex() for one in made.shape.each],
     }
     if job.prompt.images is not None:
         values["prompt.images"] = job.prompt.images
     if job.prompt.documents is not None:
         values["prompt.documents"] = job.prompt.documents
+    if long := long_part(job, made.fit):
+        values[LONG] = long
     # Only where there is something: run folders that are older than these keys have no such part.
     if made.form.stop_sequences:
         values["model.stop_sequences"] = made.form.stop_sequences

@@ -21,7 +21,7 @@ from pipeline.config.tree import Fault, Key, Malformed
 from pipeline.config.wording import advice, expected, named, nearest, printable, shown
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
-from pipeline.remote import SCHEMES
+from pipeline.remote import SCHEMES, WEB
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
@@ -31,17 +31,26 @@ NOT_YET: Mapping[Key, JSON] = {
 """Keys whose feature is not built, with the one value besides null that they take until then."""
 
 
-def _is_elsewhere(value: JSON) -> bool:
-    """Whether it is a URL of a kind that is not read."""
+def _scheme(value: JSON) -> str | None:
     found = re.match(r"([a-z][a-z0-9+.-]*)://", value, re.IGNORECASE) if isinstance(value, str) else None
-    return found is not None and found[1].lower() not in SCHEMES
+    return None if found is None else found[1].lower()
 
 
-EXPECTED_PLACE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+def _is_unread(value: JSON) -> bool:
+    """Whether it is a URL of a kind that is not read."""
+    return _scheme(value) not in (None, *SCHEMES, *WEB)
+
+
+def _is_unwritten(value: JSON) -> bool:
+    return _scheme(value) not in (None, *SCHEMES)
+
+
+EXPECTED_STORE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
+EXPECTED_PLACE = f"{EXPECTED_STORE}, https://"
 
 NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
-    (("input", "path"), _is_elsewhere, EXPECTED_PLACE),
-    (("output", "path"), _is_elsewhere, EXPECTED_PLACE),
+    (("input", "path"), _is_unread, EXPECTED_PLACE),
+    (("output", "path"), _is_unwritten, EXPECTED_STORE),
 )
 """Values of a known key whose feature is not built: where, which, and what there is instead."""
 
@@ -225,6 +234,9 @@ def _validated(draft: _Draft) -> Job | None:
     alone = isinstance(prompt, dict) and not isinstance(prompt.get("user"), (list, NoneType))
     if isinstance(prompt, dict) and alone:
         prompt["user"] = [prompt["user"]]
+    short = isinstance(prompt, dict) and not isinstance(prompt.get("long", {}), dict)
+    if isinstance(prompt, dict) and short:
+        prompt["long"] = {"do": prompt["long"]}
     known = {fault.key for fault in draft.faults}
     try:
         # As JSON, because strict pydantic takes a mapping for a dataclass and a list for a tuple only from there.
@@ -235,6 +247,8 @@ def _validated(draft: _Draft) -> Job | None:
             fault = _fault(problem["type"], problem["loc"][1:], draft.values)
             if alone and fault.key == ("prompt", "user", 0):
                 fault = replace(fault, key=("prompt", "user"))
+            if short and fault.key == ("prompt", "long", "do"):
+                fault = replace(fault, key=("prompt", "long"))
             if fault.key not in known:
                 draft.faults.append(fault)
                 known.add(fault.key)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigInvalid
-from pipeline.job.work import REQUEST, Work
+from pipeline.job.work import LONG, REQUEST, Work
 from pipeline.read.rows import rows
-from pipeline.records import JSON, Row
+from pipeline.records import JSON, Pieces, Prompt, Row
 from pipeline.write.journal import Journal
 from pipeline.write.purge import PURGED, PURGED_AT
 
@@ -87,16 +87,17 @@ def bought_again(work: Work, journal: Journal, total: int) -> Again:
     replies: set[bytes] = set()
     requests: set[bytes] = set()
     seen = 0
-    # Of several turns the journal holds the requests one by one, not the row's identity: what an answered row cost is lost
-    # as soon as any turn is another.
-    several = bool(work.shape.earlier)
-    for row, paid in _rows(work, journal):
+    # Of several turns, or pieces, the journal holds the requests one by one, not the row's identity: what an answered row cost
+    # is lost as soon as any of them is another.
+    several = _several(work)
+    for row, paid in _rows(work, journal, several=several):
         seen += 1
         if paid is not None and (several or journal.holds(paid)):
-            now = work.request_key(row)
-            if now is not None and now != paid and (several or not journal.holds(now)):
+            asked = work.asked(row)
+            now = None if asked is None else work.shape.identity(asked)
+            if asked is not None and now is not None and now != paid and (new := _unpaid(work, journal, asked, now)):
                 replies.add(paid)
-                requests.add(now)
+                requests.update(new)
         if seen == SEEN:
             break
     if seen >= total:
@@ -104,9 +105,22 @@ def bought_again(work: Work, journal: Journal, total: int) -> Again:
     return Again(len(replies) * total // seen, len(requests) * total // seen, exact=False)
 
 
-def _rows(work: Work, journal: Journal) -> Iterator[tuple[Row, bytes | None]]:
-    """Each row with the request that was made about the row at its position; of several turns, their identity."""
-    several = bool(work.shape.earlier)
+def _several(work: Work) -> bool:
+    """Whether what a row asks, now or when it was paid for, may be more than one request."""
+    before = (work.folder.read_json(work.folder.job) or {}).get(PARTS)
+    return bool(work.shape.earlier) or LONG in work.parts or (isinstance(before, dict) and LONG in before)
+
+
+def _unpaid(work: Work, journal: Journal, asked: Prompt | Pieces, now: bytes) -> list[bytes]:
+    """The requests of a row, whose identity is `now`, that no stored reply answers; of several turns, that identity."""
+    if isinstance(asked, Pieces):
+        new = [key for key in map(work.shape.key, asked.prompts) if not journal.holds(key)]
+        return [*new, now] if new or work.shape.combining is not None else []  # what combines them depends on their answers
+    return [] if not work.shape.earlier and journal.holds(now) else [now]
+
+
+def _rows(work: Work, journal: Journal, *, several: bool) -> Iterator[tuple[Row, bytes | None]]:
+    """Each row with the request that was made about the row at its position; of several, their identity."""
     left = {} if several else {position: opened.key for (position, ask), opened in journal.opened.items() if ask == 1}
     for batch in work.source.batches(work.columns_read):
         had = journal.ended_in(batch.start, batch.start + batch.table.num_rows)

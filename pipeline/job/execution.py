@@ -44,7 +44,7 @@ from pipeline.measure.summary import Summary, Tally, within
 from pipeline.read.ahead import ahead
 from pipeline.read.fingerprint import fingerprint
 from pipeline.read.rows import rows
-from pipeline.records import FILE_SHIFT, Origin, Outcome, Prompt, Reply, Row, Status
+from pipeline.records import FILE_SHIFT, Origin, Outcome, Pieces, Prompt, Reply, Row, Status
 from pipeline.write.glance import FRONTIER, ROWS, SETTLED
 from pipeline.write.journal import Journal
 from pipeline.write.parcels import Parcels
@@ -249,7 +249,7 @@ class Execution:
 
     async def _pass(self, asked: Iterator[Row | None], caller: Caller, halt: asyncio.Event) -> None:
         work = self._work
-        stages = Stages(work.prompt, work.follow, work.again, caller, work.judges, self._priced, self._tell)
+        stages = Stages(work.prompt, work.follow, work.again, caller, work.judges, self._priced, self._tell, work.combine)
         await analyse(asked, stages, self._ended, halt)
 
     def _batches(self, transport: BatchServer, online: Online, halt: asyncio.Event, *, proven: bool) -> Batch:
@@ -383,7 +383,7 @@ class Execution:
             self._tally.bought(reply.usage, cost_usd)
         return cost_usd
 
-    def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
+    def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | Pieces | None) -> None:
         self._journal.ended(outcome, self._work.shape.identity(prompt) if prompt is not None else None)
         self._stale.pop(row.position, None)
         if outcome.status is not Status.IN_DOUBT:  # that is asked about again by the next run

@@ -28,7 +28,7 @@ from pipeline.job.spending import account
 from pipeline.job.work import Work
 from pipeline.read.rows import rows
 from pipeline.read.source import Source
-from pipeline.records import FILE_SHIFT, Outcome, Prompt, Row
+from pipeline.records import FILE_SHIFT, Outcome, Pieces, Prompt, Row
 from pipeline.write.journal import Journal
 from pipeline.write.lock import locked
 
@@ -109,12 +109,14 @@ class _Trial:
             ports = transport, self._journal, work.shape, work.limits
             proven = self._journal.bought
             self._online = Online(*ports, halt, self._tell, time.time, random.random, self._purse, proven=proven)
-            stages = Stages(work.prompt, work.follow, work.again, self._online, work.judges, work.price, self._tell)
+            stages = Stages(
+                work.prompt, work.follow, work.again, self._online, work.judges, work.price, self._tell, work.combine
+            )
             await analyse(asked, stages, self._ended, halt)
         finally:
             await transport.close()
 
-    def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | None) -> None:
+    def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | Pieces | None) -> None:
         self._outcome = outcome
 
     def _tell(self, event: Event) -> None:

@@ -12,12 +12,13 @@ from pipeline.call.online import Limits
 from pipeline.call.wire import Shape
 from pipeline.errors import PipelineError
 from pipeline.events import Listener
+from pipeline.gathering import Combine
 from pipeline.measure.gold import Agreed
 from pipeline.measure.summary import Summary
 from pipeline.read.fingerprint import Fingerprint
 from pipeline.read.media import Media
 from pipeline.read.source import Source
-from pipeline.records import JSON, Answer, Prompt, Prose, Rejection, Reply, Row
+from pipeline.records import JSON, Answer, Pieces, Prompt, Prose, Rejection, Reply, Row
 from pipeline.remote import Place
 from pipeline.render.prompt import Unaskable
 from pipeline.write.rundir import RunFolder
@@ -25,6 +26,8 @@ from pipeline.write.table_columns import Columns
 
 REQUEST = "request"
 """The part that stands for all of a request, with what this program puts into it."""
+LONG = "prompt.long"
+"""The part of a job that asks about long texts in pieces, or without their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Work:
     """Columns that a prompt takes."""
     media: Media | None
     """Reads a row's pictures and documents; None where rows hold texts only."""
-    prompt: Callable[[Row], Prompt | Unaskable]
+    prompt: Callable[[Row], Prompt | Pieces | Unaskable]
     """Of a row with its media."""
     follow: Callable[[Row, Prompt, Reply, Sequence[JSON]], Prompt | Unaskable]
     again: Callable[[Prompt, Reply, Rejection], Prompt | None]
@@ -74,6 +77,8 @@ class Work:
     terms: Terms = field(default_factory=Terms)
     """Of batches."""
     pace: Pace = field(default_factory=Pace)
+    combine: Combine | None = None
+    """Of the answers to the pieces of a row; None where no row is asked about in pieces."""
 
     @property
     def columns_read(self) -> list[str]:
@@ -82,8 +87,14 @@ class Work:
 
     def request_key(self, row: Row) -> bytes | None:
         """Of all that is asked about the row; None where nothing is."""
+        prompt = self.asked(row)
+        return None if prompt is None else self.shape.identity(prompt)
+
+    def asked(self, row: Row) -> Prompt | Pieces | None:
+        """The first question about a row as it was read, fit to be told from others but not to be sent; None where nothing is
+        asked."""
         prompt = self.prompt(row if self.media is None else self.media.named().of(row))
-        return self.shape.identity(prompt) if isinstance(prompt, Prompt) else None
+        return None if isinstance(prompt, Unaskable) else prompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ def assumed(
         shares = (hits.high, hits.middle, hits.low)
         return Interval(
             *(
-                _sum_usd(sizes, tokens, constant_tokens, said, share if cached else None, asking)
+                sum_usd(sizes, tokens, constant_tokens, said, share if cached else None, asking)
                 for (tokens, said), share in zip(sums, shares, strict=True)
             )
         )
@@ -160,7 +160,7 @@ def _priced_span(found: Sequence[Interval | None]) -> Interval | None:
     return _span(priced) if len(priced) == len(found) else None
 
 
-def _sum_usd(sizes: Sizes, tokens: float, constant: float, output_tokens: float, hits: float | None, asking: Asking) -> float:
+def sum_usd(sizes: Sizes, tokens: float, constant: float, output_tokens: float, hits: float | None, asking: Asking) -> float:
     """Of all rows, each in the band of its own prompt; `tokens` are shared out by size. `hits` None: nothing is cached."""
     whole = float(sizes.sum())
     each = sizes * (tokens / whole) if whole else sizes

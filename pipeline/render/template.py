@@ -97,11 +97,7 @@ def compiled(system: str | None, *users: str) -> Templates:
     if system is not None and (parsed := _parsed(environment, "prompt.system", system, faults)) is not None:
         names = _names(parsed)
         stated = frozenset(names)
-        faults += [
-            f"prompt.system, line {names[name]}: {name!r} is not available there: the system part is the same for every row "
-            f"and knows only {', '.join(KNOWN_TO_SYSTEM)}"
-            for name in names.keys() - {*KNOWN_TO_SYSTEM}
-        ]
+        faults += _strangers("prompt.system", names, KNOWN_TO_SYSTEM)
     turns = [
         _user(environment, f"prompt.user[{number}]" if len(users) > 1 else "prompt.user", text, number > 0, faults)
         for number, text in enumerate(users)
@@ -117,6 +113,17 @@ def compiled(system: str | None, *users: str) -> Templates:
         states_schemas="schemas" in stated,
         states_examples="examples" in stated,
     )
+
+
+def stated_once(text: str, where: str, known: Sequence[str]) -> Template:
+    """A template of a job that is rendered once a run and knows these names. ConfigInvalid naming line of every fault."""
+    environment = _environment()
+    faults: list[str] = []
+    if (parsed := _parsed(environment, where, text, faults)) is not None:
+        faults += _strangers(where, _names(parsed), known)
+    if faults:
+        raise ConfigInvalid("the prompt templates cannot be used", faults=faults)
+    return environment.from_string(text)
 
 
 def refuse_unknown_replies(templates: Templates, properties: Sequence[Collection[str] | None]) -> None:
@@ -171,6 +178,14 @@ def _parsed(environment: ImmutableSandboxedEnvironment, where: str, text: str, f
     except TemplateSyntaxError as error:
         faults.append(f"{where}, line {error.lineno}: {error.message}")
     return None
+
+
+def _strangers(where: str, names: Mapping[str, int], known: Sequence[str]) -> list[str]:
+    return [
+        f"{where}, line {names[name]}: {name!r} is not available there: the system part is the same for every row "
+        f"and knows only {', '.join(known)}"
+        for name in names.keys() - {*known}
+    ]
 
 
 def _user(

@@ -66,6 +66,12 @@ class Outlook:
     latency_s: float
     latency_measured: bool
     next_step: str
+    split: int = 0
+    """Rows without an outcome whose text goes in pieces."""
+    pieces: int = 0
+    """So many, of all of them."""
+    step: str | None = None
+    """What it costs that some prompts are longer than the price of the model admits; None where none is."""
 
 
 def outlook_text(outlook: Outlook) -> str:
@@ -89,6 +95,8 @@ def _rows(outlook: Outlook) -> Iterator[str]:
     ):
         if number:
             yield _counted("", number, what)
+    if outlook.split:
+        yield _counted("", outlook.split, f"are long, and go in {count(outlook.pieces)} pieces")
     about = f"rows, in about {count(round(outlook.requests))} requests" if outlook.to_buy else "rows: a run sends nothing"
     yield _counted("to buy", outlook.to_buy, about)
 
@@ -110,13 +118,15 @@ def _money(outlook: Outlook) -> Iterator[str]:
         return
     yield f"{'dollars':<{LABEL}}{'estimate':>{FIGURE + 4}}   {_kind(outlook)}"
     for name, found in (("online", outlook.online_usd), ("batch", outlook.batch_usd)):
-        yield f"{f'  {name}':<{LABEL}}{_usd(found.estimate):>{FIGURE + 4}}   {_between(found, _usd)}"
+        yield f"{f'  {name}':<{LABEL}}{usd(found.estimate):>{FIGURE + 4}}   {_between(found, usd)}"
     if outlook.worst_usd is not None and outlook.worst_request_usd is not None:
         yield from _told(
             "  at worst",
-            f"{_usd(outlook.worst_usd)}, each row asked once at its longest; one request at most "
-            f"{_usd(outlook.worst_request_usd)}",
+            f"{usd(outlook.worst_usd)}, each row asked once at its longest; one request at most "
+            f"{usd(outlook.worst_request_usd)}",
         )
+    if outlook.step is not None:
+        yield from _told("  long", outlook.step)
     if outlook.budget_usd is not None:
         gone = f", of which {dollars(outlook.gone_usd)} is gone" if outlook.gone_usd else ""
         yield from _told("  budget", f"{dollars(outlook.budget_usd)} by run.budget_usd{gone}")
@@ -137,7 +147,7 @@ def _between(found: Range, shown: Callable[[float], str]) -> str:
     return f"{shown(found.low)} to {shown(found.high)}"
 
 
-def _usd(usd: float) -> str:
+def usd(usd: float) -> str:
     """Cents; below a dollar, hundredths of them: two sums that differ should look it."""
     return dollars(usd) if usd >= 1 or usd < 0.001 else f"${usd:.4f}"
 

@@ -44,6 +44,7 @@ from pipeline.errors import Bug, PipelineError, StorageFailed
 from pipeline.records import Origin, Outcome, Prompt, Recall, Status, Usage
 from pipeline.write.glance import KEEP, SPENT_FROM, Spent, counts, reading, spent, spent_from
 from pipeline.write.index import Index
+from pipeline.write.long_rows import ANY, OUTCOMES, TABLE, is_long, noted, with_note
 
 VERSION = 2
 WITH_BATCHES = 3
@@ -57,7 +58,8 @@ is met: to read all of it would keep a run of 10^7 rows from starting for minute
 BACKLOG = 20_000
 """Records that may wait for the writer; beyond that whoever tells the journal waits."""
 
-TABLES = """
+TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS open (
     position INTEGER NOT NULL, ask INTEGER NOT NULL, key BLOB NOT NULL,
@@ -89,6 +91,8 @@ CREATE TABLE IF NOT EXISTS enclosed (
     PRIMARY KEY (position, ask, parcel)
 ) WITHOUT ROWID;
 """
+    + TABLE
+)
 FROM_1 = """
 BEGIN IMMEDIATE;
 ALTER TABLE open ADD COLUMN worst_usd REAL;
@@ -168,7 +172,7 @@ class Journal:
                 "SELECT position, ask, key, attempts, out, reply FROM open"
             )
         }
-        """What the last run left open, by (position, ask): at most what it had in progress when it ended."""
+        """What the last run left open, by position and Prompt.place: at most what it had in progress when it ended."""
         self._doubtful: dict[bytes, int] = {}
         """What of it is in doubt, by its request, with the most attempts: the row may stand elsewhere by now."""
         for opened in self.opened.values():
@@ -176,6 +180,8 @@ class Journal:
                 self._doubtful[opened.key] = max(opened.attempts, self._doubtful.get(opened.key, 0))
         self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
         self._bought_before = self._last_reply
+        self._any_long = bool(self._read(ANY))
+        """Whether any row was sent in pieces, or without its end."""
         self._index = Index(path.with_name("keys"), self._name(writer), self._keys)
         _hold_back(self._ballast, reserve_bytes)
         self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
@@ -202,7 +208,7 @@ class Journal:
 
     def recall(self, prompt: Prompt, key: bytes) -> Recall | None:
         """What the last run left of this very ask; else the latest reply to an identical request, whoever paid for it."""
-        left = self.opened.get((prompt.position, prompt.ask))
+        left = self.opened.get((prompt.position, prompt.place))
         if left is not None and left.key == key:
             if left.reply is None:
                 return Recall(left.attempts, left.out)
@@ -225,7 +231,7 @@ class Journal:
     async def sent(self, prompt: Prompt, key: bytes, worst_usd: float | None = None) -> None:
         if self._full is not None:
             raise self._full
-        where = {"position": prompt.position, "ask": prompt.ask}
+        where = {"position": prompt.position, "ask": prompt.place}
         await self._durably((LOST_ASK, where), (SENT, {**where, "key": key, "worst_usd": worst_usd}))
 
     async def replied(
@@ -233,16 +239,16 @@ class Journal:
     ) -> None:
         self._last_reply += 1
         reply = self._last_reply
-        where = {"id": reply, "position": prompt.position, "ask": prompt.ask}
+        where = {"id": reply, "position": prompt.position, "ask": prompt.place}
         record = {**where, "request_id": request_id, "latency_s": latency_s, "at": at, "body": body}
         await self._durably((PAID, {**where, "key": key}), (REPLIED, record), (FILED, where))
         self._index.add(key, reply)
 
     async def unpaid(self, prompt: Prompt, key: bytes) -> None:
-        self._put(_Write(((UNPAID, {"position": prompt.position, "ask": prompt.ask}),)))
+        self._put(_Write(((UNPAID, {"position": prompt.position, "ask": prompt.place}),)))
 
     def priced(self, prompt: Prompt, usd: float) -> None:
-        self._put(_Write(((PRICED, {"position": prompt.position, "ask": prompt.ask, "usd": usd}),)))
+        self._put(_Write(((PRICED, {"position": prompt.position, "ask": prompt.place, "usd": usd}),)))
 
     # What the job tells and asks ----------------------------------------------------------------------------------------
 
@@ -259,7 +265,9 @@ class Journal:
         # A row that ends in doubt stays open, so that whoever asks it again knows that it may have been paid.
         where = {"position": outcome.position}
         closed = () if outcome.status is Status.IN_DOUBT else ((LOST, where), (CLOSED, where), (CLOSED_IN_BATCH, where))
-        self._put(_Write(((ENDED, record), *closed)))
+        self._any_long = self._any_long or is_long(outcome)
+        long = (noted(outcome),) if self._any_long else ()
+        self._put(_Write(((ENDED, record), *long, *closed)))
 
     def dropped(self, position: int) -> None:
         """Nobody asks about this row any more, and it gets no outcome now. Its replies stay, and answer whoever asks the same;
@@ -275,8 +283,11 @@ class Journal:
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes that are durable, by position. Call `flush` first to see everything told so far."""
         with reading(self._path):
-            for row in self._reader.execute("SELECT * FROM outcome ORDER BY position"):
-                yield outcome_of(row)
+            if not self._any_long:
+                yield from map(outcome_of, self._reader.execute("SELECT * FROM outcome ORDER BY position"))
+                return
+            for row in self._reader.execute(OUTCOMES):
+                yield with_note(outcome_of(row[:-2]), row[-2:])
 
     def has_outcomes(self) -> bool:
         return bool(self._read("SELECT 1 FROM outcome LIMIT 1"))

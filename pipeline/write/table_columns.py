@@ -52,6 +52,11 @@ _OWN: tuple[tuple[str, pa.DataType, Callable[[Outcome], object]], ...] = (
     ("_raw", pa.string(), lambda outcome: _text(outcome.raw)),
 )
 """Name, type, value: what other programs read in the table, so that none of it is renamed (docs/output.md tells each)."""
+_FURTHER: Mapping[str, tuple[pa.DataType, Callable[[Outcome], object]]] = {
+    "_pieces": (pa.int32(), lambda outcome: outcome.pieces),
+    "_left_out": (pa.int64(), lambda outcome: outcome.left_out),
+}
+"""Those that only some jobs have, after the others."""
 
 OWN: tuple[pa.Field, ...] = tuple(pa.field(name, kind) for name, kind, _ in _OWN)
 
@@ -79,10 +84,18 @@ class Columns:
     answers: tuple[pa.Field, ...]
     """Answer columns under their names in the schema, without the prefix."""
     prefix: str = ""
+    further: tuple[str, ...] = ()
+    """Those of our own that not every job has: `_pieces`, `_left_out`."""
 
     @classmethod
     def plan(
-        cls, inputs: pa.Schema, keep: Literal["all"] | Sequence[str], answers: Sequence[pa.Field], prefix: str = ""
+        cls,
+        inputs: pa.Schema,
+        keep: Literal["all"] | Sequence[str],
+        answers: Sequence[pa.Field],
+        prefix: str = "",
+        *,
+        further: tuple[str, ...] = (),
     ) -> Self:
         """Raises ConfigInvalid with every fault: a column to keep that is not there, a name that would be there twice."""
         chosen = inputs.names if keep == "all" else keep
@@ -95,14 +108,15 @@ class Columns:
             if inputs.names.count(name) > 1
         ]
         faults += [f"output.keep: {name!r} is named twice" for name in _twice(chosen) if inputs.names.count(name) == 1]
-        faults += _hidden({field.name for field in kept}, [prefix + field.name for field in answers])
+        faults += _hidden({field.name for field in kept}, [prefix + field.name for field in answers], further)
         if faults:
             raise ConfigInvalid("the output table cannot have these columns:", faults=faults)
-        return cls(tuple(kept), tuple(answers), prefix)
+        return cls(tuple(kept), tuple(answers), prefix, further)
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([*self.kept, *(field.with_name(self.prefix + field.name) for field in self.answers), *OWN])
+        answers = (field.with_name(self.prefix + field.name) for field in self.answers)
+        return pa.schema([*self.kept, *answers, *OWN, *(pa.field(name, _FURTHER[name][0]) for name in self.further)])
 
     def rows(self, inputs: pa.RecordBatch, outcomes: Sequence[Outcome]) -> Piece:
         """The table's rows for input rows and what became of them, one outcome for each, in the same order."""
@@ -116,7 +130,8 @@ class Columns:
             faults |= uncarried
         final = [_without_answer(outcome, faults[at]) if at in faults else outcome for at, outcome in enumerate(outcomes)]
         kept = [_kept(inputs, field) for field in self.kept]
-        own = [pa.array([value(outcome) for outcome in final], kind) for _, kind, value in _OWN]
+        ours = [*((kind, value) for _, kind, value in _OWN), *(_FURTHER[name] for name in self.further)]
+        own = [pa.array([value(outcome) for outcome in final], kind) for kind, value in ours]
         table = pa.RecordBatch.from_arrays([*kept, *arrays, *own], schema=self.schema)
         return Piece(inputs, table, tuple(final), tuple(values))
 
@@ -141,9 +156,9 @@ def _twice(names: Sequence[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
 
 
-def _hidden(kept: set[str], answers: Sequence[str]) -> list[str]:
+def _hidden(kept: set[str], answers: Sequence[str], further: Sequence[str]) -> list[str]:
     """A fault for each column that would hide another."""
-    own = {field.name for field in OWN}
+    own = {*(field.name for field in OWN), *further}
     return [
         *(
             f"{name!r} is an input column and an answer: set output.prefix, or leave the input column out of output.keep"

@@ -88,7 +88,7 @@ TABLE = [
     row(error(413, "request_too_large"), "too_large", Status.INPUT_ERROR),
     row(Canned(413, b"<html>cloudflare"), "too_large", Status.INPUT_ERROR),
     row(error(400, BAD, code="image_dimensions_too_large"), "image_too_large", Status.REQUEST_ERROR),
-    row(error(400, BAD, "prompt is too long"), "bad_request", Status.REQUEST_ERROR),
+    row(error(400, BAD, "prompt is too long"), "too_long", Status.REQUEST_ERROR),
     row(error(400, BAD, "output_config.format.schema: unsupported"), "bad_request", Status.REQUEST_ERROR),
     row(error(422, BAD), "bad_request", Status.REQUEST_ERROR),
     row(Canned(302, b"", {"location": "https://example.com"}), "unexpected_status", Status.REQUEST_ERROR),

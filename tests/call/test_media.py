@@ -110,7 +110,8 @@ def test_a_request_without_its_media_and_what_they_likely_count_for() -> None:
     assert body == SHAPE.body(shown(IMAGE, PDF, NOTE)), "the request itself stays whole"
 
 
-def test_what_a_prompt_holds_is_the_bytes_of_all_its_media() -> None:
-    assert held_bytes(shown(IMAGE, PDF, LINK)) == len(IMAGE.data) + len(PDF.data)
+def test_what_a_prompt_holds_is_its_text_and_the_bytes_of_all_its_media() -> None:
+    assert held_bytes(shown(IMAGE, PDF, LINK)) - held_bytes(shown()) == len(IMAGE.data) + len(PDF.data)
+    assert held_bytes(shown()) == len("What?")
     assert b64encode(IMAGE.data).decode() not in repr(shown(IMAGE)), "and no traceback shows them"
     assert "PNG" not in repr(shown(IMAGE))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import tree
-from pipeline.config.parse import EXPECTED_PLACE, NOT_YET, canonical, parse
+from pipeline.config.parse import EXPECTED_PLACE, EXPECTED_STORE, NOT_YET, canonical, parse
 from pipeline.config.wording import expected
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
@@ -222,7 +222,7 @@ WRONG_VALUES = [
     ("prompt.user={{ text }}", "a key must be text; a template such as {{ text }} needs quotes around it"),
     ("prompt.system={path: x}", "is a mapping, expected a template as text, or {file: path}"),
     ("input.path=[]", "is a list, expected the path of the corpus, or a list of paths"),
-    ("input.path=https://b/k", f'"https://b/k" is not available yet, {EXPECTED_PLACE}'),
+    ("input.path=ftp://b/k", f'"ftp://b/k" is not available yet, {EXPECTED_PLACE}'),
     (
         "input.encoding=utf8x",
         'is "utf8x", expected the name of a text encoding, such as utf-8, cp1252, latin-1, utf-16 or shift_jis',
@@ -236,7 +236,7 @@ WRONG_VALUES = [
     ("input.columns=text", 'is "text", expected a list of column names, each once; did you mean [text]?'),
     ("output.path=out.xlsx", 'is "out.xlsx", expected the path of the table to write, ending in .parquet, .csv or .jsonl'),
     ("output.path=.csv", 'is ".csv", expected the path of the table to write, ending in .parquet, .csv or .jsonl'),
-    ("output.path=ftp://b/o.csv", f'"ftp://b/o.csv" is not available yet, {EXPECTED_PLACE}'),
+    ("output.path=https://b/o.csv", f'"https://b/o.csv" is not available yet, {EXPECTED_STORE}'),
     ("output.keep=[a, a]", "is a list, expected all or a list of column names, each once"),
     ("run.max_failed=-1", 'is -1, expected a whole number of at least 0 or a share of the rows such as "1%"'),
     ("run.max_failed=1 %", 'is "1 %", expected a whole number of at least 0 or a share of the rows such as "1%"'),

@@ -177,7 +177,7 @@ def test_only_templates_of_the_config_and_our_own_are_compiled() -> None:
         if "from_string(" in line
     ]
     assert {name for name, _ in calls} == {"template.py", "page.py"}
-    assert len([name for name, _ in calls if name == "template.py"]) == 3, (
-        "the system template, the user's, and the built-in ones"
+    assert len([name for name, _ in calls if name == "template.py"]) == 4, (
+        "the system template, the user's, the built-in ones, and what the combining prompt is told"
     )
     assert ("page.py", 'return environment.from_string(_own("report.html")).render(') in calls, "the page of a report"
