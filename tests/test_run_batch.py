@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.call.batch import Pace
+from pipeline.call.terms import Pace
 from pipeline.commands import wiring
 from tests.api import Asked, Canned, message
 from tests.batches import BatchApi, batching, texts

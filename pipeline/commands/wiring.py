@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pipeline import __version__
-from pipeline.call.batch import Pace, Terms
 from pipeline.call.budget import Bound
 from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
+from pipeline.call.terms import Pace, Terms
 from pipeline.call.wire import Shape, shape
 from pipeline.check.answer import LADDER, Judge
 from pipeline.check.prose import prose

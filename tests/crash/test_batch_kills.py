@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.call.batch import Pace
 from pipeline.call.client import Client
+from pipeline.call.terms import Pace
 from pipeline.commands import wiring
 from pipeline.write.parcels import Parcels
 from tests.api import Asked, Canned, message
