@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak check lowest bench limits foresee intervals format lock clean
+.PHONY: help install run test soak check lowest bench batches limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+batches: $(DONE) ## memory and time of batch mode against a local server; ARGS='--rows 100000 250000 --batch-time 240'
+	@$(BIN)/python -m tests.bench_batches $(ARGS)
 
 foresee: $(DONE) ## how often the true cost lies in the interval of `pipeline plan`; ARGS='--seeds 1000'
 	@$(BIN)/python -m tests.plan_coverage $(ARGS)

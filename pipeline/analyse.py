@@ -100,12 +100,18 @@ Emit = Callable[[Row, Outcome, Prompt | None], None]
 """Takes a row's outcome and the first prompt about it (None where it made none)."""
 
 
-async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: asyncio.Event) -> None:
+def _nothing(_: Row) -> None: ...
+
+
+async def analyse(
+    rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: asyncio.Event, left: Callable[[Row], None] = _nothing
+) -> None:
     """Drives every row to its outcome, given to `emit` in order of completion. A None among the rows lets others run: whoever
     has long work to do between two rows gives one now and then.
 
     `halt` stops the taking of rows; those in flight still end. Rows that the run could not finish get no outcome: they are
-    pending. Raises what the caller raises when the account or the service stops the run, after the last emit.
+    pending, and `left` is told of those that the caller has given back. Raises what the caller raises when the account or the
+    service stops the run, after the last emit.
     """
     opened: dict[int, _Open] = {}
     waiting: deque[Prompt] = deque()
@@ -154,7 +160,9 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
             if isinstance(ended, Prompt):
                 waiting.append(ended)
             else:
-                if ended is not None:
+                if ended is None:
+                    left(state.row)
+                else:
                     emit(state.row, ended, state.first)
                 del opened[prompt.position]
             moved.set()

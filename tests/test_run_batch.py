@@ -267,3 +267,22 @@ def test_results_past_their_29_days_are_told_of(job: JobFolder, api: BatchApi) -
         in (job.path / "runs" / "job" / "log.jsonl").read_text()
     )
     assert ended.summary["possible_double_charges"] == 39
+
+
+def test_a_row_in_doubt_is_asked_again_by_the_next_run(job: JobFolder, api: BatchApi) -> None:
+    """Also where the run went on with the others after it had ended."""
+
+    def script(asked: Asked) -> Canned:
+        said = asked.body["messages"][0]["content"][0]["text"]
+        return message("no JSON" if len(asked.body["messages"]) == 1 and said == ROWS[30] else answer(said))
+
+    api.script = script
+    api.fate = lambda asked, before: "missing" if asked.text == ROWS[9] and before == 1 else "succeeded"
+    job.configure(run={"in_doubt": "hold"})
+    first = job.run()
+    assert (first.code, first.summary["in_doubt"], len(api.made)) == (1, 1, 2)
+    job.configure(run={"in_doubt": "resend"})
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert api.enclosed[ROWS[9]] == 2

@@ -237,7 +237,7 @@ class Batch:
                 return replace(reply, origin=left.origin)
         if prompt.use == "paid":
             return Failure(Status.PENDING, DRAWN, None, 0)
-        if self._outbox.holds(key):
+        if self._sending.holds(key):
             return Failure(Status.PENDING, IN_BATCH, None, 0)
         # A request that went online and may have been paid: its doubt is told, or held, where it is asked again.
         return "ask" if left is not None and left.in_doubt else "enclose"

@@ -5,7 +5,7 @@ Values here are plain: `Response` and `Broken` are all that the network says, wi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,8 +112,14 @@ class Memory(Protocol):
     def taken(self) -> set[str]:
         """The ids of all batches that are known to be ours."""
 
-    def waiting(self) -> Iterator[tuple[bytes, float | None]]:
-        """Key and worst case of every request that has no result."""
+    def begin_pass(self) -> None:
+        """Before `waits` is asked: it gathers what is out."""
+
+    def waits(self, key: bytes) -> bool:
+        """Whether this very request is in a batch and has no result."""
+
+    def held_usd(self) -> Iterator[float]:
+        """The worst case of every request that has no result, where it is known."""
 
     def find(self, position: int, ask: int, key: bytes) -> Enclosed | None: ...
 
@@ -129,8 +135,11 @@ class Memory(Protocol):
     async def dropped(self, parcel: Parcel) -> None:
         """The server never took it: what is in it is as if never sent."""
 
-    def contents(self, parcel: Parcel) -> dict[tuple[int, int], tuple[bytes, bool, float | None]]:
-        """(position, ask) → key, whether its result is filed, and its worst case."""
+    def asked(self, parcel: Parcel, asks: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[Slip, bool]]:
+        """(position, ask) → the slip, and whether its result is filed, of those that are in this parcel."""
+
+    def unfiled(self, parcel: Parcel) -> Iterator[Slip]:
+        """What of it has no result. Nothing may be told while it is gone through."""
 
     async def file(self, parcel: Parcel, results: Sequence[Filed], at: float) -> list[int | None]:
         """Returns once these are durable; the number of each reply."""

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pipeline.call import parcel as shapes
@@ -16,7 +17,7 @@ from pipeline.call.adopting import Adopting
 from pipeline.call.asking import Asking
 from pipeline.call.caller import Batches, Memory
 from pipeline.call.outbox import Outbox
-from pipeline.call.parcel import Line, Remote
+from pipeline.call.parcel import Remote
 from pipeline.call.purse import Purse
 from pipeline.call.results import Results
 from pipeline.call.terms import Pace
@@ -87,93 +88,75 @@ class Collecting:
         return False
 
     async def _taken_in(self, parcel: Parcel, remote: Remote, which: str) -> bool:
-        contents = self.memory.contents(parcel)
         fates: Counter[str] = Counter()
         for _ in range(shapes.TRIES):
             path = await self.results.fetched(remote, parcel, which)
             if path is None:
                 break
-            fates += await self._filed(parcel, path, contents)
+            fates += await self._filed(parcel, path)
             path.unlink()
-            if all(filed for _, filed, _ in contents.values()):
+            if self._is_whole(parcel):
                 break
             self.tell(Notice(f"{which}: its results end before all requests have one; they are fetched again"))
-        missing = [Slip(*where, key, usd) for where, (key, filed, usd) in contents.items() if not filed]
-        if self.halt.is_set() and missing:
+        if self.halt.is_set() and not self._is_whole(parcel):
             return False
+        missing = self.outbox.doubt(self.memory.unfiled(parcel))
         if missing and self.results.are_gone(remote):
-            told = f"its results were kept for 29 days and are gone; {len(missing):,} requests may have been paid"
+            told = f"its results were kept for 29 days and are gone; {missing:,} requests may have been paid"
             self.tell(Notice(f"{which}: {told}"))
         elif missing:
-            self.tell(Notice(f"{which}: its results say nothing of {len(missing):,} requests, which may have been paid"))
-        self.outbox.doubt(missing)
+            self.tell(Notice(f"{which}: its results say nothing of {missing:,} requests, which may have been paid"))
         await self.memory.collected(parcel)
         said = ", ".join(f"{number:,} {fate}" for fate, number in fates.most_common())
         self.tell(Notice(f"{which} has ended: {said or 'nothing new'}"))
         return True
 
-    async def _filed(
-        self, parcel: Parcel, path: Path, contents: dict[tuple[int, int], tuple[bytes, bool, float | None]]
-    ) -> Counter[str]:
-        """Files every line of results that is not filed yet, raw; marks it in `contents`. How many had which fate."""
+    def _is_whole(self, parcel: Parcel) -> bool:
+        return next(self.memory.unfiled(parcel), None) is None
+
+    async def _filed(self, parcel: Parcel, path: Path) -> Counter[str]:
+        """Files every line of results that is not filed yet, raw. How many had which fate."""
         fates: Counter[str] = Counter()
-        seen: set[tuple[int, int]] = set()
-        group: list[Filed] = []
-        strange = twice = 0
+        before = parcel.requests - sum(1 for _ in self.memory.unfiled(parcel))
+        strange = known = 0
         with path.open("rb") as file:
-            for raw in file:
-                told = shapes.line(raw)
-                where = None if told is None else _where(told, parcel, contents)
-                if told is None or where is None:
-                    strange += 1
-                    continue
-                if where in seen:
-                    twice += 1
-                    continue
-                seen.add(where)
-                key, filed, worst_usd = contents[where]
-                if filed:
-                    continue
-                contents[where] = key, True, worst_usd
-                group.append(Filed(*where, key, told.fate, told.body))
-                fates[told.fate] += 1
-                if len(group) == GROUP:
-                    await self._written(parcel, group, contents)
-                    group = []
-        if group:
-            await self._written(parcel, group, contents)
+            while group := list(islice(file, GROUP)):
+                lines = [told for raw in group if (told := shapes.line(raw)) is not None]
+                names = [(told, name) for told in lines if (name := shapes.named(told.custom_id)) is not None]
+                asked = self.memory.asked(parcel, [name[:2] for _, name in names if name[3] == parcel.nonce])
+                fresh: dict[tuple[int, int], tuple[Filed, Slip]] = {}
+                for told, (position, ask, key, nonce) in names:
+                    slip, filed = asked.get((position, ask), (None, False))
+                    if slip is None or nonce != parcel.nonce or not slip.key.hex().startswith(key):
+                        strange += 1
+                    elif filed or (position, ask) in fresh:
+                        known += 1
+                    else:
+                        fresh[position, ask] = Filed(position, ask, slip.key, told.fate, told.body), slip
+                        fates[told.fate] += 1
+                strange += len(group) - len(names)
+                if fresh:
+                    await self._written(parcel, list(fresh.values()))
+        twice = max(0, known - before)  # a collection that broke off has filed the others
         if strange or twice:
             self.tell(
                 Notice(f"the results held {strange:,} lines that are none of ours or cut, and {twice:,} for a second time")
             )
         return fates
 
-    async def _written(
-        self, parcel: Parcel, group: list[Filed], contents: dict[tuple[int, int], tuple[bytes, bool, float | None]]
-    ) -> None:
-        replies = await self.memory.file(parcel, group, self.clock())
-        for filed, reply in zip(group, replies, strict=True):
-            slip = Slip(filed.position, filed.ask, filed.key, contents[filed.position, filed.ask][2])
+    async def _written(self, parcel: Parcel, group: list[tuple[Filed, Slip]]) -> None:
+        replies = await self.memory.file(parcel, [filed for filed, _ in group], self.clock())
+        for (filed, slip), reply in zip(group, replies, strict=True):
             if reply is None:
                 self.outbox.give_back([slip])
             else:
-                self._settled(slip, filed.body, reply)
+                self._settled(slip.worst_usd, filed.body, reply)
 
-    def _settled(self, slip: Slip, body: bytes, reply: int) -> None:
-        if slip.worst_usd is None or self.purse.account.limit_usd is None:
-            self.outbox.settle(slip, 0.0)  # nobody asks what is spent, and the reply is priced where it is judged
+    def _settled(self, worst_usd: float | None, body: bytes, reply: int) -> None:
+        if worst_usd is None or self.purse.account.limit_usd is None:
+            self.outbox.settle(worst_usd, 0.0)  # nobody asks what is spent, and the reply is priced where it is judged
             return
         told = read(body, self.shape.form, request_id=None, latency_s=0.0, at=0.0, attempts=0)
         usd = self.purse.cost_usd(told) if isinstance(told, Reply) else None
-        self.outbox.settle(slip, slip.worst_usd if usd is None else usd)
+        self.outbox.settle(worst_usd, worst_usd if usd is None else usd)
         self.memory.priced(reply, usd)
-
-
-def _where(
-    told: Line, parcel: Parcel, contents: dict[tuple[int, int], tuple[bytes, bool, float | None]]
-) -> tuple[int, int] | None:
-    """The ask of this parcel that a result names; None: it is not one of its."""
-    named = shapes.named(told.custom_id)
-    if named is None or named[3] != parcel.nonce or named[:2] not in contents:
-        return None
-    return named[:2] if contents[named[:2]][0].hex().startswith(named[2]) else None

@@ -1,4 +1,4 @@
-"""What is in batches: which requests wait for the reply of one, and the money that is set aside for them."""
+"""What is out in batches, and the money that is set aside for it."""
 
 from __future__ import annotations
 
@@ -25,51 +25,42 @@ class Outbox:
     """Prompts of this pass that wait for batches to end before they can be enclosed."""
     full: bool = field(default=False, init=False)
     """Nothing more is submitted in this pass."""
-    _waiting: set[int] = field(default_factory=set, init=False)
-    """The first eight bytes of the key of every request in a batch: an identical one waits for its reply. About 60 bytes a
-    request that is out."""
 
     def __post_init__(self) -> None:
-        for key, worst_usd in self.memory.waiting():
-            self._waiting.add(_prefix(key))
-            if worst_usd is not None:
-                self.purse.account.set_aside(worst_usd)
-
-    def holds(self, key: bytes) -> bool:
-        """Whether this very request is in a batch, or about to be."""
-        return _prefix(key) in self._waiting
+        for worst_usd in self.memory.held_usd():
+            self.purse.account.set_aside(worst_usd)
 
     def begin_pass(self) -> None:
         self.deferred = 0
         self.full = False
+        self.memory.begin_pass()
 
-    def put(self, slip: Slip) -> None:
-        """It is about to leave. Each is ended by one of `settle`, `give_back`, `doubt`."""
-        if slip.worst_usd is not None:
-            self.purse.account.set_aside(slip.worst_usd)
-        self._waiting.add(_prefix(slip.key))
+    def put(self, worst_usd: float | None) -> None:
+        """A request is about to leave; None: nobody knows what it may cost. Each is ended by one of the next three."""
+        if worst_usd is not None:
+            self.purse.account.set_aside(worst_usd)
 
-    def settle(self, slip: Slip, paid_usd: float) -> None:
+    def settle(self, worst_usd: float | None, paid_usd: float) -> None:
         """Its reply came, and cost that."""
-        self._waiting.discard(_prefix(slip.key))
-        if slip.worst_usd is not None:
-            self.purse.account.settle(slip.worst_usd, paid_usd)
+        if worst_usd is not None:
+            self.purse.account.settle(worst_usd, paid_usd)
 
     def give_back(self, slips: Iterable[Slip]) -> None:
         """They were not paid."""
         for slip in slips:
-            self._waiting.discard(_prefix(slip.key))
             if slip.worst_usd is not None:
                 self.purse.account.give_back(slip.worst_usd)
         self.purse.wake()
 
-    def doubt(self, slips: Iterable[Slip]) -> None:
-        """They may have been paid, and nothing more will be heard of them."""
+    def doubt(self, slips: Iterable[Slip]) -> int:
+        """They may have been paid, and nothing more will be heard of them. How many they are."""
+        number = 0
         for slip in slips:
-            self._waiting.discard(_prefix(slip.key))
+            number += 1
             if slip.worst_usd is not None:
                 self.purse.account.doubt(slip.worst_usd)
         self.purse.wake()
+        return number
 
     async def arrived(self, parcel: Parcel, remote: Remote) -> None:
         """The service has it."""
@@ -79,10 +70,5 @@ class Outbox:
 
     async def never_came(self, parcel: Parcel) -> None:
         """The service does not have it, and never had: what is in it is as if never sent."""
-        contents = self.memory.contents(parcel).items()
+        self.give_back(self.memory.unfiled(parcel))
         await self.memory.dropped(parcel)
-        self.give_back([Slip(position, ask, key, usd) for (position, ask), (key, filed, usd) in contents if not filed])
-
-
-def _prefix(key: bytes) -> int:
-    return int.from_bytes(key[:8])

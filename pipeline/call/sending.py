@@ -75,11 +75,14 @@ class Sending:
             await self.seal()
             return await self.enclose(prompt, key)
         filling = self._filling or self._begun(nonce)
-        slip = Slip(prompt.position, prompt.ask, key, worst_usd)
-        self.outbox.put(slip)
-        filling.add(slip, request)
+        self.outbox.put(worst_usd)
+        filling.add(Slip(prompt.position, prompt.ask, key, worst_usd), request)
         self.again += prompt.question > 1
         return Failure(Status.PENDING, IN_BATCH, None, 0)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether this very request is in a batch, or about to be."""
+        return (self._filling is not None and self._filling.holds(key)) or self.memory.waits(key)
 
     async def seal(self) -> None:
         """Sends what has been gathered."""
