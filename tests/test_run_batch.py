@@ -286,3 +286,33 @@ def test_a_row_in_doubt_is_asked_again_by_the_next_run(job: JobFolder, api: Batc
     assert ended.code == 0, ended.err
     answers_are_on_their_rows(job)
     assert api.enclosed[ROWS[9]] == 2
+
+
+def test_a_batch_that_fails_alike_stops_the_run_before_the_next_is_bought(job: JobFolder, api: BatchApi) -> None:
+    def script(asked: Asked) -> Canned:  # the replies of the first batch want asking again
+        return message(answer(asked.text) if asked.text in (*ROWS[:1], *ROWS[20:]) else "no JSON")
+
+    api.script = script
+    api.fate = lambda asked, _: "errored" if asked.text in ROWS[20:] else "succeeded"
+    job.configure(call={"batch_size": 19}, check={"asks": 2})
+    for _ in range(2):
+        ended = job.run()
+        assert ended.code == 78, ended.err
+        assert ended.err.splitlines()[-1].startswith("what to do: mend the config")
+        assert "the last 20 rows were refused alike, so it is not the rows, and none of them is marked" in ended.err
+        assert (ended.summary["ok"], ended.summary["pending"], ended.summary["request_error"]) == (1, 39, 0)
+        assert [len(made.requests) for made in api.made] == [19, 19, 1]
+    job.configure(run={"max_alike": None})
+    api.script = right
+    ended = job.run()
+    assert (ended.code, ended.summary["request_error"], ended.summary["ok"]) == (1, 20, 20)
+
+
+def test_rows_that_are_tried_again_fail_each_for_itself(job: JobFolder, api: BatchApi) -> None:
+    api.fate = lambda asked, _: "errored" if asked.text in ROWS[5:] else "succeeded"
+    job.configure(run={"max_alike": None})
+    assert job.run().summary["request_error"] == 35
+    job.configure(run={"max_alike": 20})
+    ended = job.run("--retry", "request_error")
+    assert (ended.code, ended.summary["request_error"]) == (1, 35)
+    assert [len(made.requests) for made in api.made] == [39, 35]

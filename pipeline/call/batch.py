@@ -71,6 +71,8 @@ class Batch:
     proven: bool = False
     """Whether an earlier run had a reply to a request of this form: else the first goes online, since a batch is told of wrong
     parameters only when it has ended."""
+    retried: frozenset[Status] = frozenset()
+    """Rows that ended so are tried again, each for itself: they say nothing of the others."""
     _proven: set[int] = field(default_factory=set, init=False)
     """Turns of which a request has been answered."""
     _trial: Prompt | None = field(default=None, init=False)
@@ -179,6 +181,7 @@ class Batch:
         straight: asyncio.Queue[Prompt | None],
         given: asyncio.Queue[Ended | BaseException | None],
     ) -> None:
+        self._returned.refuse_alike(self.memory.results(self.retried))  # before anything more is bought
         async for prompt in prompts:
             key = self.shape.key(prompt)
             match self._drawn(prompt, key):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip
+from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,10 @@ class Memory(Protocol):
         """The worst case of every request that has no result, where it is known."""
 
     def find(self, position: int, ask: int, key: bytes) -> Enclosed | None: ...
+
+    def results(self, retried: Collection[Status]) -> Iterator[Enclosed]:
+        """Of all asks whose latest result is there and has not been judged, in the order of their rows, without replies; not of
+        rows that ended with one of `retried`. Nothing may be told while it is gone through."""
 
     def told(self, position: int, ask: int, key: bytes) -> None:
         """Its reply has been given: whoever finds it again finds one that is counted."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import orjson
 
 from pipeline.call.caller import Response
-from pipeline.call.classify import STATUS_OF_TYPE, Classifier
+from pipeline.call.classify import STATUS_OF_TYPE, Classifier, Verdict
 from pipeline.call.form import Form
 from pipeline.call.online import HELD
+from pipeline.call.streak import Alike
 from pipeline.call.terms import Terms
 from pipeline.call.wire import read
 from pipeline.records import Enclosed, Failure, Reply, Status
@@ -45,6 +47,28 @@ class Returned:
             case _:
                 return self._again(found, "the results of its batch say nothing of it", wanted_anew)
 
+    def refuse_alike(self, results: Iterable[Enclosed]) -> None:
+        """Raises what ends the run where too many rows in a row failed alike: then it is not the rows. `results`: all that are
+        to be judged, in the order of their rows."""
+        alike = Alike(self.terms.max_alike, proven=True)
+        for number, found in enumerate(results, 1):
+            if found.fate == "succeeded":
+                alike.answered(number)
+            elif found.fate == "errored":
+                verdict = self._verdict(found)
+                error = None if self._is_sent_again(found, verdict) else alike.failed(verdict.error, verdict, number)
+                if error is not None:
+                    raise error
+
+    def _verdict(self, found: Enclosed) -> Verdict:
+        verdict = self.classify.failed(Response(_status(found.error), {}, found.error, 0.0))
+        if verdict.stop is not None:
+            raise verdict.stop(verdict.error)
+        return verdict
+
+    def _is_sent_again(self, found: Enclosed, verdict: Verdict) -> bool:
+        return verdict.retry is not None and found.attempts < self.terms.attempts
+
     def _again(self, found: Enclosed, why: str, wanted_anew: bool) -> Drawn:
         """After a request that may have been paid."""
         if self.terms.hold and not wanted_anew:
@@ -54,10 +78,8 @@ class Returned:
         return "enclose in doubt"
 
     def _errored(self, found: Enclosed) -> Drawn:
-        verdict = self.classify.failed(Response(_status(found.error), {}, found.error, 0.0))
-        if verdict.stop is not None:
-            raise verdict.stop(verdict.error)
-        if verdict.retry is not None and found.attempts < self.terms.attempts:
+        verdict = self._verdict(found)
+        if self._is_sent_again(found, verdict):
             return "enclose"
         status = Status.FAILED if verdict.status is Status.PENDING else verdict.status
         return Failure(status, verdict.error, None, found.attempts)

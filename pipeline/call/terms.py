@@ -31,6 +31,8 @@ class Terms:
     longest_wait_s: float = 900.0
     hold: bool = False
     """What may have been paid is not sent again."""
+    max_alike: int | None = 20
+    """Rows in a row that may fail alike before the run stops; None: any number."""
     passing: bool = False
     """The server ends with the run, and all its batches with it: none of an earlier run is there any more."""
     online: bool = False

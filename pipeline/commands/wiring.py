@@ -249,6 +249,7 @@ def _terms(made: Loaded) -> Terms:
         attempts=call.attempts,
         longest_wait_s=made.job.run.longest_wait_s,
         hold=made.job.run.in_doubt == "hold",
+        max_alike=made.job.run.max_alike,
         passing=made.local,
         online=mode(made.job)[0] == "online",
     )

@@ -246,7 +246,7 @@ class Execution:
             if work.terms.online and not self._parcels.any():
                 await self._pass(asked, self._online, halt)
                 return
-            self._batch = self._batches(transport, self._online, halt, proven=proven)
+            self._batch = self._batches(transport, self._online, halt, retry, proven=proven)
             await self._in_batches(self._batch, asked, halt, retry, known, detach=detach)
         finally:
             await transport.close()
@@ -256,7 +256,9 @@ class Execution:
         stages = Stages(work.prompt, work.follow, work.again, caller, work.judges, self._priced, self._tell)
         await analyse(asked, stages, self._ended, halt, self._left_open)
 
-    def _batches(self, transport: BatchServer, online: Online, halt: asyncio.Event, *, proven: bool) -> Batch:
+    def _batches(
+        self, transport: BatchServer, online: Online, halt: asyncio.Event, retry: frozenset[Status], *, proven: bool
+    ) -> Batch:
         work = self._work
         return Batch(
             server=transport,
@@ -275,6 +277,7 @@ class Execution:
             sleep=asyncio.sleep,
             pace=work.pace,
             proven=proven,
+            retried=retry,
         )
 
     async def _in_batches(

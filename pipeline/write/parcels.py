@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from operator import itemgetter
 
-from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip
+from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip, Status
 from pipeline.write.journal import REPLY, WITH_BATCHES, Journal, Statement
 from pipeline.write.waiting import Waiting
 
@@ -38,6 +39,10 @@ ORDER BY parcel DESC LIMIT 1
 TOLD = "UPDATE enclosed SET told = 1 WHERE position = ? AND ask = ? AND key = ?"
 PAID = "INSERT INTO paid SELECT ?1, key, worst_usd, 0 FROM enclosed WHERE position = ?2 AND ask = ?3 AND parcel = ?4"
 REPLIED = "INSERT INTO reply VALUES (?, ?, ?, NULL, ?, ?, ?)"
+RESULTS = """
+SELECT position, ask, enclosed.attempts, worst_usd, result, enclosed.error FROM enclosed LEFT JOIN outcome USING (position)
+WHERE coalesce(outcome.status, '') NOT IN ({retried}) ORDER BY position, ask, parcel
+"""
 WAITS = "SELECT 1 FROM enclosed WHERE position = ? AND key = ? AND result IS NULL"
 ASKED = """
 WITH asked (position, ask) AS (VALUES {values})
@@ -101,6 +106,17 @@ class Parcels:
             origin = Origin.BEFORE if told else Origin.NOW
             recall = Recall(attempts, False, body, request_id, latency_s, at, origin)
         return Enclosed(attempts, worst_usd, fate, recall, error or b"")
+
+    def results(self, retried: Collection[Status]) -> Iterator[Enclosed]:
+        """Of all asks whose latest result is there and has not been judged, in the order of their rows, without replies; not of
+        rows that ended with one of `retried`. Nothing may be told while it is gone through."""
+        if not self._any:
+            return
+        statement = RESULTS.format(retried=", ".join("?" * len(retried)))
+        for _, group in groupby(self._journal.each(statement, *retried), key=itemgetter(0, 1)):
+            *_, (_, _, attempts, worst_usd, fate, error) = group
+            if fate is not None:
+                yield Enclosed(attempts, worst_usd, fate, None, error or b"")
 
     def told(self, position: int, ask: int, key: bytes) -> None:
         """Its reply has been given: whoever finds it again finds one that is counted."""
