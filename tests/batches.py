@@ -49,6 +49,8 @@ class BatchApi(Api):
         self.made: list[Made] = []
         self.enclosed: Counter[str] = Counter()
         """Text → how often it was put into a batch that was made."""
+        self.deleted: set[str] = set()
+        """Ids of batches that nobody finds any more."""
         self.creates = 0
         self.lose: Callable[[int], str] = lambda _: ""
         """Number of a create, from 1 → "" to answer; "reset" to make the batch and say nothing; "never" to do neither; or an
@@ -124,6 +126,8 @@ class BatchHandler(Handler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path.endswith("/cancel"):
             made = self._made()
+            if made.id in self.server.deleted:
+                return self.answer(error(404, "not_found_error"))
             made.canceled = True
             return self.answer(found(self.server.told(made)))
         self.server.bodies.append(len(body))
@@ -146,7 +150,7 @@ class BatchHandler(Handler):
             return super().do_GET()
         if urlsplit(self.path).path == "/v1/messages/batches":
             query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            listed = self.server.made[::-1]
+            listed = [made for made in self.server.made[::-1] if made.id not in self.server.deleted]
             at = [made.id for made in listed].index(query["after_id"]) + 1 if "after_id" in query else 0
             page = listed[at : at + 2]  # small, so that paging is always met
             for made in page:
@@ -155,6 +159,8 @@ class BatchHandler(Handler):
             told = {"data": [self.server.told(made) for made in page], "has_more": at + 2 < len(listed)}
             return self.answer(found({**told, "first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}))
         made = self._made()
+        if made.id in self.server.deleted:
+            return self.answer(error(404, "not_found_error"))
         if not self.path.endswith("/results"):
             self._look(made)
             return self.answer(found(self.server.told(made)))

@@ -15,6 +15,7 @@ from pipeline.call.outbox import Outbox
 from pipeline.call.parcel import Remote, candidates, named
 from pipeline.call.results import Results, first_name
 from pipeline.call.terms import Pace
+from pipeline.errors import BatchUnknown
 from pipeline.events import Listener, Notice
 from pipeline.records import Parcel
 
@@ -33,7 +34,8 @@ class Adopting:
 
     async def settled(self, parcel: Parcel, which: str, *, told: bool) -> bool:
         """Looks for a parcel that may have arrived. Whether that is over: it never came, and is to be sent again. Where it is
-        found it goes on as one that arrived, and is not over. `told`: a line of progress is due."""
+        found it goes on as one that arrived, and is not over. `told`: a line of progress is due. Raises BatchUnknown where
+        nobody can tell any more."""
         listed = await self.asking.listed(parcel)
         if listed is None:
             return False
@@ -41,6 +43,12 @@ class Adopting:
         for remote in found:
             if not remote.ended:
                 continue
+            if remote.are_results_gone(self.clock()):
+                raise BatchUnknown(
+                    f"{which} is perhaps {remote.batch_id}, whose results were kept for 29 days and are gone: nobody can tell",
+                    todo=f"`pipeline cancel CONFIG --forget {parcel.nonce}` lets its {parcel.requests:,} requests be sent "
+                    "again, though they may have been paid",
+                )
             is_it = await self._is_it(remote, parcel)
             if is_it:
                 await self.outbox.arrived(parcel, remote)

@@ -22,7 +22,7 @@ from pipeline.call.purse import Purse
 from pipeline.call.results import Results
 from pipeline.call.terms import Pace
 from pipeline.call.wire import Shape, read
-from pipeline.errors import ServiceDown
+from pipeline.errors import BatchUnknown, ServiceDown
 from pipeline.events import Listener, Notice
 from pipeline.records import Filed, Parcel, Reply, Slip
 
@@ -48,16 +48,27 @@ class Collecting:
     async def collect(self, *, once: bool) -> bool:
         """See call/batch.py."""
         moved = False
+        lost: dict[int, BatchUnknown] = {}
         wait_s, begun, next_told_s = self.pace.first_s, self.clock(), 0.0
         while (out := self.memory.out()) and not self.halt.is_set():
             news = False
             told = self.clock() - begun >= next_told_s
             for number, parcel in enumerate(out, 1):
                 which = f"batch {number} of {len(out)}"
-                news = await self._looked(parcel, which, told=told and not once) or news
+                if parcel.number in lost:
+                    continue
+                try:
+                    news = await self._looked(parcel, which, told=told and not once) or news
+                except BatchUnknown as error:  # the others are collected all the same
+                    lost[parcel.number] = error = _way_out(error, parcel)
+                    self.tell(Notice(f"{error.message}; {error.next_step}"))
                 if self.halt.is_set():
                     return moved or news
             moved = moved or news
+            if lost and lost.keys() >= {parcel.number for parcel in self.memory.out()}:
+                if not moved:
+                    raise next(iter(lost.values()))
+                break  # what was collected is judged first
             if once or (moved and (self.outbox.deferred or self.outbox.full)):
                 break
             if told:
@@ -101,7 +112,7 @@ class Collecting:
         if self.halt.is_set() and not self._is_whole(parcel):
             return False
         missing = self.outbox.doubt(self.memory.unfiled(parcel))
-        if missing and self.results.are_gone(remote):
+        if missing and remote.are_results_gone(self.clock()):
             told = f"its results were kept for 29 days and are gone; {missing:,} requests may have been paid"
             self.tell(Notice(f"{which}: {told}"))
         elif missing:
@@ -160,3 +171,13 @@ class Collecting:
         usd = self.purse.cost_usd(told) if isinstance(told, Reply) else None
         self.outbox.settle(worst_usd, worst_usd if usd is None else usd)
         self.memory.priced(reply, usd)
+
+
+def _way_out(error: BatchUnknown, parcel: Parcel) -> BatchUnknown:
+    if parcel.batch_id is None:
+        return error
+    todo = (
+        "use the key that sent it, of the same workspace; if it was deleted, `pipeline cancel CONFIG --forget "
+        f"{parcel.batch_id}` lets its {parcel.requests:,} requests be sent again, though they may have been paid"
+    )
+    return BatchUnknown(error.message, todo=todo)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.call.asking import Asking
 from pipeline.call.caller import Batches
-from pipeline.call.parcel import RETENTION_S, Remote, line
+from pipeline.call.parcel import Remote, line
 from pipeline.records import Parcel
 
 
@@ -20,14 +20,11 @@ class Results:
     clock: Callable[[], float]
     """Unix time."""
 
-    def are_gone(self, remote: Remote) -> bool:
-        return remote.archived or self.clock() > remote.created_at + RETENTION_S
-
     async def fetched(self, remote: Remote, parcel: Parcel, which: str) -> Path | None:
         """In a file, which belongs to the caller; None where they are gone, or the run halts."""
         path = self.folder / f"results-{parcel.nonce}.jsonl"
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        if self.are_gone(remote):
+        if remote.are_results_gone(self.clock()):
             return None
         told = await self.asking.told(lambda: self.server.results(remote.batch_id, path), f"the results of {which}")
         return None if told is None else path

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.commands.wiring import read_job
+from pipeline.commands.wiring import BATCH_S, read_job
 from pipeline.records import JSON
 from pipeline.settings import Job
-from pipeline.show.standing import Standing, status_text
+from pipeline.show.standing import Budget, Standing, status_text
 from pipeline.show.text import count, moment
 from pipeline.write.glance import Glance, Out, glance
 from pipeline.write.purge import PURGED_AT
@@ -31,7 +33,7 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
     ended = seen.counts if seen is not None else {}
     budget = _budget(job, seen)
     if as_json:
-        money = None if budget is None else {"gone_usd": budget[0], "budget_usd": budget[1]}
+        money = None if budget is None else asdict(budget)
         counts = {str(status): number for status, number in ended.items()}
         out = [asdict(batch) for batch in seen.batches] if seen is not None else []
         told = {"name": job.name, "live": holder, "rows": rows, "ended": counts, "budget": money, "batches": out, "last": last}
@@ -46,23 +48,30 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
             cost_usd=seen.cost_usd if seen is not None else 0.0,
             budget=budget,
             rows_per_second=None if holder is None or seen is None else seen.rows_per_second,
-            batches=tuple(map(_batch, seen.batches)) if seen is not None else (),
+            batches=tuple(_batches(seen.batches, time.time())) if seen is not None else (),
             reason=None if holder is not None else _ended(folder, last),
             log=tuple(_tail(folder.log)) if holder is not None else (),
         )
     )
 
 
-def _batch(out: Out) -> str:
-    named = out.batch_id or "perhaps taken by the service, which the next run finds out"
-    return f"{named}: {count(out.requests)} requests, sent {moment(out.at)}"
+def _batches(out: Sequence[Out], now: float) -> Iterator[str]:
+    for batch in out:
+        named = batch.batch_id or f"{batch.nonce} (perhaps taken by the service, which the next run finds out)"
+        yield f"{named}: {count(batch.requests)} requests, sent {moment(batch.at)}"
+    late = next((batch for batch in out if now - batch.at > BATCH_S), None)
+    if late is not None:
+        yield (
+            f"a batch ends within a day: `pipeline run` collects it; one that the service has lost: `pipeline cancel CONFIG "
+            f"--forget {late.batch_id or late.nonce}`"
+        )
 
 
-def _budget(job: Job, seen: Glance | None) -> tuple[float, float] | None:
-    """What is gone of the budget, with what is out just now at its worst; and the budget."""
+def _budget(job: Job, seen: Glance | None) -> Budget | None:
     if job.run.budget_usd is None or seen is None or seen.spent is None:
         return None
-    return seen.spent.paid_usd + seen.spent.doubtful_usd, job.run.budget_usd
+    spent = seen.spent
+    return Budget(spent.paid_usd + spent.doubtful_usd, spent.in_batches_usd, job.run.budget_usd)
 
 
 def _ended(folder: RunFolder, last: dict[str, JSON] | None) -> str | None:
