@@ -55,6 +55,10 @@ class BatchApi(Api):
         self.lose: Callable[[int], str] = lambda _: ""
         """Number of a create, from 1 → "" to answer; "reset" to make the batch and say nothing; "never" to do neither; or an
         HTTP status to refuse with."""
+        self.most_bytes = 256_000_000
+        self.queue = 1_000_000
+        """Requests in all batches that have not ended."""
+        self.most_queued = 0
         self.cut_results: Callable[[int], bool] = lambda _: False
         """Number of a download, from 1 → whether it ends in the middle, as if it were whole."""
         self.downloads = 0
@@ -135,6 +139,12 @@ class BatchHandler(Handler):
         with self.server.lock:
             self.server.creates += 1
             how = self.server.lose(self.server.creates)
+        if len(body) > self.server.most_bytes:
+            return self.answer(Canned(413, b"<html>too large</html>", {}))  # of what stands before the API
+        with self.server.lock:
+            queued = sum(len(made.requests) for made in self.server.made if not made.ended) + len(requests)
+        if queued > self.server.queue:
+            how = "429"
         if how.isdigit():
             kinds = {"429": "rate_limit_error", "400": "invalid_request_error", "401": "authentication_error"}
             return self.answer(error(int(how), kinds.get(how, "api_error")))
@@ -142,6 +152,7 @@ class BatchHandler(Handler):
             return self.reset()
         made = self.server.create(requests)
         with self.server.lock:
+            self.server.most_queued = max(self.server.most_queued, queued)
             self.server.enclosed.update(Asked(request["params"], {}).text for request in requests)
         return self.reset() if how == "reset" else self.answer(found(self.server.told(made)))
 

@@ -6,11 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.call.terms import Pace
 from pipeline.commands import wiring
+from pipeline.write.parcels import Parcels
 from tests.api import Asked, Canned, message
 from tests.batches import BatchApi, batching, texts
 from tests.jobs import JobFolder, answer
@@ -316,3 +318,47 @@ def test_rows_that_are_tried_again_fail_each_for_itself(job: JobFolder, api: Bat
     ended = job.run("--retry", "request_error")
     assert (ended.code, ended.summary["request_error"]) == (1, 35)
     assert [len(made.requests) for made in api.made] == [39, 35]
+
+
+def test_what_is_too_large_for_a_batch_is_divided(job: JobFolder, api: BatchApi) -> None:
+    job.input([*ROWS[:20], "good " + "x" * 50_000, *ROWS[20:]])
+    api.most_bytes = 20_000
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert not api.asked_twice()
+    assert Counter(api.in_batches()) == Counter(ROWS[1:])
+    assert len(api.asked) == 2, "the first of its form and the one that is too large alone are asked online"
+    assert max(len(made.requests) for made in api.made) >= 5
+
+
+def test_no_more_is_out_than_the_queue_takes(job: JobFolder, api: BatchApi) -> None:
+    job.configure(call={"batch_size": 10, "batch_queue": 15})
+    api.queue = 15
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert not api.asked_twice()
+    assert api.creates == len(api.made), "no create was refused"
+    assert [len(made.requests) for made in api.made[:2]] == [10, 5]
+    assert api.most_queued == 15
+
+
+def test_a_pass_ends_where_nothing_more_can_be_sent(job: JobFolder, api: BatchApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not look at all the rows behind it for nothing."""
+    looked = 0
+    find = Parcels.find
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return find(*arguments)
+
+    monkeypatch.setattr(Parcels, "find", counted)
+    job.configure(call={"batch_size": 10, "batch_queue": 10})
+    job.input(texts(100))
+    assert job.run("--detach").code == 75
+    assert looked < 20
+    assert job.run().code == 0
+    answers_are_on_their_rows(job)
+    assert not api.asked_twice()

@@ -130,6 +130,7 @@ class Batch:
     async def replies(self, prompts: AsyncIterator[Prompt]) -> AsyncGenerator[Ended]:
         """One pass."""
         self._outbox.begin_pass()
+        self._sending.begin_pass()
         given: asyncio.Queue[Ended | BaseException | None] = asyncio.Queue(GIVEN)
         straight: asyncio.Queue[Prompt | None] = asyncio.Queue(1)
         tasks = [
@@ -182,12 +183,13 @@ class Batch:
         given: asyncio.Queue[Ended | BaseException | None],
     ) -> None:
         self._returned.refuse_alike(self.memory.results(self.retried))  # before anything more is bought
+        last = self.memory.last()
         async for prompt in prompts:
             key = self.shape.key(prompt)
             match self._drawn(prompt, key):
                 case "ask":
                     await straight.put(prompt)
-                case "enclose" | "enclose in doubt" if self.terms.online:
+                case "enclose" | "enclose in doubt" if self.terms.online or not self._sending.takes(prompt):
                     await straight.put(prompt)
                 case "enclose" | "enclose in doubt" if not self.proven and prompt.step not in self._proven:
                     self._trial = prompt
@@ -195,7 +197,10 @@ class Batch:
                     await straight.put(prompt)
                     await self._tried.wait()
                 case "enclose" | "enclose in doubt":
+                    deferred = self.deferred
                     await given.put((prompt, await self._sending.enclose(prompt, key)))
+                    if self.deferred > deferred and prompt.position > last:
+                        break  # nor is there room for those behind it, of which nothing was ever in a batch
                 case drawn:
                     await given.put((prompt, drawn))
             if self.halt.is_set():

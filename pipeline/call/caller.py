@@ -118,6 +118,9 @@ class Memory(Protocol):
     def waits(self, key: bytes) -> bool:
         """Whether this very request is in a batch and has no result."""
 
+    def last(self) -> int:
+        """The position of the last row of which anything is in a batch or came out of one; -1 where there is none."""
+
     def held_usd(self) -> Iterator[float]:
         """The worst case of every request that has no result, where it is known."""
 

@@ -29,6 +29,7 @@ from pipeline.errors import BudgetSpent
 from pipeline.events import Listener, Notice
 from pipeline.records import Failure, Parcel, Prompt, Slip, Status
 
+TOO_LARGE = 413
 DEFERRED = "it waits for the batches that are out"
 
 
@@ -50,11 +51,25 @@ class Sending:
     again: int = field(default=0, init=False)
     """Re-asks among what was enclosed so far."""
     _filling: Filling | None = field(default=None, init=False)
+    _queued: int = field(default=0, init=False)
+    """Requests in batches that are out."""
+    _most_bytes: int = field(default=shapes.MOST_BYTES, init=False)
+    """In a batch; less where the service has refused so many."""
+    _too_large: set[tuple[int, int]] = field(default_factory=set, init=False)
+    """Asks that no batch takes, not even alone."""
+
+    def begin_pass(self) -> None:
+        self._queued = sum(parcel.requests for parcel in self.memory.out())
+
+    def takes(self, prompt: Prompt) -> bool:
+        """Whether it may go into a batch at all."""
+        return (prompt.position, prompt.ask) not in self._too_large
 
     async def enclose(self, prompt: Prompt, key: bytes) -> Failure:
         """Puts it into the batch that is being gathered, which leaves when it is full. What the prompt gets: PENDING, also
         where it must wait for room or money. Raises BudgetSpent where no money will come back."""
-        if self.outbox.full:
+        gathered = 0 if self._filling is None else len(self._filling.slips)
+        if self.outbox.full or self._queued + gathered >= self.terms.queue:
             return self._deferred()
         body = self.shape.body(prompt)
         whole_usd = self.purse.worst_usd(body)
@@ -113,7 +128,7 @@ class Sending:
         return Failure(Status.PENDING, DEFERRED, None, 0)
 
     def _begun(self, nonce: str) -> Filling:
-        self._filling = begun(self.folder, nonce, Room(self.terms.size))
+        self._filling = begun(self.folder, nonce, Room(self.terms.size, self._most_bytes))
         return self._filling
 
     async def _create(self, parcel: Parcel, filling: Filling) -> None:
@@ -123,8 +138,12 @@ class Sending:
             answer = await self.server.create_batch(filling.path, parcel.size)
             remote = _remote(answer)
             if remote is not None:
+                self._queued += parcel.requests
                 return await self.outbox.arrived(parcel, remote)
+            if isinstance(answer, Response) and answer.status == TOO_LARGE:
+                return await self._divided(parcel, filling)
             if _perhaps_arrived(answer):
+                self._queued += parcel.requests
                 why = answer.error if isinstance(answer, Broken) else f"HTTP {answer.status}"
                 self.tell(Notice(f"it is not known whether batch {parcel.number} was taken ({why}): it is looked for first"))
                 self.outbox.full = True  # nothing more is sent into this weather; what is left comes in the next pass
@@ -143,6 +162,18 @@ class Sending:
             await self.asking.pause(wait_s)
             if self.halt.is_set():
                 return await self._dropped(parcel, filling)
+
+    async def _divided(self, parcel: Parcel, filling: Filling) -> None:
+        """It is larger than the service takes: its requests come again in the next pass, in smaller ones."""
+        await self._dropped(parcel, filling)
+        self.outbox.deferred += parcel.requests
+        if parcel.requests > 1:
+            self._most_bytes = parcel.size // 2
+            said = f"the service takes no batch of {parcel.size:,} bytes: they are of {self._most_bytes:,} at most from here on"
+        else:
+            self._too_large.update((slip.position, slip.ask) for slip in filling.slips)
+            said = f"the service takes no batch with this one request of {parcel.size:,} bytes: it is asked online"
+        self.tell(Notice(said))
 
     async def _dropped(self, parcel: Parcel, filling: Filling) -> None:
         await self.memory.dropped(parcel)

@@ -26,6 +26,8 @@ class Terms:
     share: float = 0.5
     """Price in a batch, as a share of the price online."""
     size: int = MOST_REQUESTS
+    queue: int = 2 * MOST_REQUESTS
+    """Requests in all batches that are out together."""
     after_expiry: Literal["batch", "online"] = "batch"
     attempts: int = 6
     longest_wait_s: float = 900.0

@@ -245,6 +245,7 @@ def _terms(made: Loaded) -> Terms:
     return Terms(
         share=made.prices.batch,
         size=call.batch_size,
+        queue=call.batch_queue,
         after_expiry=call.after_expiry,
         attempts=call.attempts,
         longest_wait_s=made.job.run.longest_wait_s,

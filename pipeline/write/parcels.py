@@ -87,6 +87,11 @@ class Parcels:
         """Whether this very request is in a batch and has no result."""
         return any(self._journal.read(WAITS, position, key) for position in self._waiting.positions(key))
 
+    def last(self) -> int:
+        """The position of the last row of which anything is in a batch or came out of one; -1 where there is none."""
+        position: int = self._journal.read("SELECT coalesce(max(position), -1) FROM enclosed")[0][0]
+        return position
+
     def held_usd(self) -> Iterator[float]:
         """The worst case of every request that has no result, where it is known."""
         if self._any:
