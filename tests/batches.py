@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -53,8 +53,8 @@ class BatchApi(Api):
         """Ids of batches that nobody finds any more."""
         self.creates = 0
         self.lose: Callable[[int], str] = lambda _: ""
-        """Number of a create, from 1 → "" to answer; "reset" to make the batch and say nothing; "never" to do neither; or an
-        HTTP status to refuse with."""
+        """Number of a create, from 1 → "" to answer; "reset" to make the batch and say nothing; "late" to make it and answer
+        when nobody waits any more; "never" to do neither; or an HTTP status to refuse with."""
         self.most_bytes = 256_000_000
         self.queue = 1_000_000
         """Requests in all batches that have not ended."""
@@ -154,6 +154,12 @@ class BatchHandler(Handler):
         with self.server.lock:
             self.server.most_queued = max(self.server.most_queued, queued)
             self.server.enclosed.update(Asked(request["params"], {}).text for request in requests)
+        if how == "late":
+            with suppress(OSError):
+                self.rfile.read(1)  # returns when the client has given up
+                self.answer(found(self.server.told(made)))
+            self.close_connection = True
+            return None
         return self.reset() if how == "reset" else self.answer(found(self.server.told(made)))
 
     def do_GET(self) -> None:  # noqa: N802

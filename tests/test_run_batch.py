@@ -59,6 +59,8 @@ def test_a_batch_gives_the_same_answers_for_half_the_price(job: JobFolder, api: 
     assert ended.summary["cost_usd"] == pytest.approx(whole * (1 + 39 / 2))
     assert (ended.summary["requests"], ended.summary["ok"], ended.summary["possible_double_charges"]) == (40, 40, 0)
     assert Counter(api.in_batches()) == Counter(ROWS[1:])
+    assert job.rows()[0]["_latency_s"] > 0
+    assert {row["_latency_s"] for row in job.rows()[1:]} == {None}, "nobody tells how long a reply in a batch took"
 
 
 def test_running_again_sends_nothing(job: JobFolder, api: BatchApi) -> None:

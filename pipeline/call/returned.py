@@ -36,7 +36,7 @@ class Returned:
             case None:
                 return Failure(Status.PENDING, IN_BATCH, None, 0)
             case "succeeded" if (left := found.recall) is not None and left.body is not None:
-                reply = read(left.body, self.form, request_id=None, latency_s=0.0, at=left.at, attempts=found.attempts)
+                reply = read(left.body, self.form, request_id=None, latency_s=None, at=left.at, attempts=found.attempts)
                 if isinstance(reply, Reply):
                     return replace(reply, origin=left.origin)
                 return self._again(found, f"the message in the results cannot be read: {reply.reason}", wanted_anew)

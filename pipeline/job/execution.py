@@ -204,6 +204,7 @@ class Execution:
                     drain_s=self._work.drain_s,
                     tell=self._tell,
                     tick=self._ticked,
+                    in_flight=lambda: self._online is not None and self._online.in_flight > 0,
                 )
             finally:
                 self._ticked()

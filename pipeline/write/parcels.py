@@ -20,7 +20,7 @@ from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip, Stat
 from pipeline.write.journal import REPLY, WITH_BATCHES, Journal, Statement
 from pipeline.write.waiting import Waiting
 
-CHUNK = 50_000
+CHUNK = 10_000
 
 LATENCY_S = 0.0
 """How long a reply took that came in a batch, which nobody tells."""
@@ -81,7 +81,7 @@ class Parcels:
             return
         found = self._journal.each("SELECT key, position FROM enclosed WHERE result IS NULL")
         while chunk := list(islice(found, CHUNK)):
-            self._waiting.add(chunk)
+            self._waiting.add((key for key, _ in chunk), (position for _, position in chunk), len(chunk))
 
     def waits(self, key: bytes) -> bool:
         """Whether this very request is in a batch and has no result."""
@@ -140,7 +140,7 @@ class Parcels:
         }
         await self._journal.durably(_Intention(record, number, slips), buys=True)
         self._any = True
-        self._waiting.add((slip.key, slip.position) for slip in slips)
+        self._waiting.add((slip.key for slip in slips), (slip.position for slip in slips), len(slips))
         return replace(parcel, number=number)
 
     async def submitted(self, parcel: Parcel, batch_id: str, created_at: float) -> None:

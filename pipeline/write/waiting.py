@@ -14,19 +14,17 @@ from numpy.typing import NDArray
 
 PREFIX_BYTES = 8
 
-Column = NDArray[np.uint64]
-
 
 @dataclass(slots=True)
 class Waiting:
     _levels: list[NDArray[np.uint64]] = field(default_factory=list, init=False)
     """Each of two rows: prefixes, sorted; and the positions of the rows that ask so. Each is longer than the next."""
 
-    def add(self, requests: Iterable[tuple[bytes, int]]) -> None:
-        """Key and position of each."""
-        pairs = [(int.from_bytes(key[:PREFIX_BYTES]), position) for key, position in requests]
-        if pairs:
-            self._put(np.array(pairs, dtype=np.uint64).T)
+    def add(self, keys: Iterable[bytes], positions: Iterable[int], number: int) -> None:
+        """Key and position of so many."""
+        if number:
+            prefixes = np.fromiter((int.from_bytes(key[:PREFIX_BYTES]) for key in keys), np.uint64, number)
+            self._put(np.stack([prefixes, np.fromiter(positions, np.uint64, number)]))
 
     def positions(self, key: bytes) -> Iterator[int]:
         """Of rows whose request begins like this one."""
