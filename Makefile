@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak check docs reference lowest dist bench limits foresee intervals format lock clean
+.PHONY: help install run test soak check docs reference lowest dist bench batches limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ dist: $(DONE) ## build wheel and sdist in dist/, install each in a fresh environ
 
 bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+batches: $(DONE) ## memory and time of batch mode against a local server; ARGS='--rows 100000 250000 --batch-time 240'
+	@$(BIN)/python -m tests.bench_batches $(ARGS)
 
 foresee: $(DONE) ## how often the true cost lies in the interval of `pipeline plan`; ARGS='--seeds 1000'
 	@$(BIN)/python -m tests.plan_coverage $(ARGS)

@@ -108,12 +108,18 @@ Emit = Callable[[Row, Outcome, Prompt | Pieces | None], None]
 """Takes a row's outcome and the first prompt about it, or about each of its pieces (None where it made none)."""
 
 
-async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: asyncio.Event) -> None:
+def _nothing(_: Row) -> None: ...
+
+
+async def analyse(
+    rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: asyncio.Event, left: Callable[[Row], None] = _nothing
+) -> None:
     """Drives every row to its outcome, given to `emit` in order of completion. A None among the rows lets others run: whoever
     has long work to do between two rows gives one now and then.
 
     `halt` stops the taking of rows; those in flight still end. Rows that the run could not finish get no outcome: they are
-    pending. Raises what the caller raises when the account or the service stops the run, after the last emit.
+    pending, and `left` is told of those that the caller has given back. Raises what the caller raises when the account or the
+    service stops the run, after the last emit.
     """
     opened: dict[tuple[int, int], _Open] = {}
     """By position and piece."""
@@ -172,6 +178,8 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
             waiting.append(begun(whole.row, follows, whole))
         elif follows is not None:
             emit(whole.row, follows, whole.pieces)
+        elif outcome is None:
+            left(whole.row)
 
     async with aclosing(prompts()) as asked, aclosing(stages.caller.replies(asked)) as replies:
         async for prompt, result in replies:
@@ -187,7 +195,9 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
                 del opened[prompt.position, prompt.piece]
                 if state.whole is not None:
                     gathered(state.whole, prompt, ended)
-                elif ended is not None:
+                elif ended is None:
+                    left(state.row)
+                else:
                     emit(state.row, ended, state.first)
             moved.set()
 

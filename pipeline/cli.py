@@ -301,20 +301,34 @@ def evaluate(
 
 
 @app.command()
-def cancel(config: Config, sets: Sets = None) -> None:
+def cancel(
+    config: Config,
+    forget: Annotated[
+        str | None,
+        typer.Option(metavar="BATCH_ID", help="Give up this one, which the service has lost: its requests are sent again."),
+    ] = None,
+    sets: Sets = None,
+) -> None:
     """End the batches of a run that are at the service. What is done of them by then is paid, and the next run collects it.
 
     A run that waits for them must be stopped first (ctrl-C leaves batches running).
-    """
-    from pipeline.commands.cancel import cancel as end
 
-    typer.echo(end(config, sets or []))
+    A batch that was deleted at the service brings nothing any more, and a run that waits for it stops with exit code 77.
+    `--forget` gives it up: the next run sends its requests again and counts them as perhaps paid twice. `pipeline status`
+    names the batches that are out. One that the service still knows is not forgotten.
+    """
+    from pipeline.commands import cancel as command
+
+    typer.echo(command.cancel(config, sets or []) if forget is None else command.forget(config, sets or [], forget))
 
 
 @app.command()
 def purge(
     config: Config,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    abandon_batches: Annotated[
+        bool, typer.Option("--abandon-batches", help="Also while batches are out: what they bring is paid and lost.")
+    ] = False,
     sets: Sets = None,
 ) -> None:
     """Forget stored replies, keep the output table and the figures of past runs.
@@ -324,7 +338,7 @@ def purge(
     """
     from pipeline.commands.purge import purge as forget
 
-    told = forget(config, sets or [], lambda text: yes or _agreed(text))
+    told = forget(config, sets or [], lambda text: yes or _agreed(text), abandons=abandon_batches)
     if told is None:
         _say("nothing was forgotten", "say yes, or --yes, to forget it")
         raise Exit(INTERRUPTED)

@@ -10,6 +10,7 @@
     │   ├── ComeBackLater    75  another run holds the lock, or the server asks for a longer wait than allowed
     │   │   └── BudgetSpent  75  the next request does not fit into what is left of run.budget_usd
     │   ├── AccountRefused   77  credentials, permission, billing, spend limit; or the rights in a store
+    │   │   └── BatchUnknown 77  the service knows a batch of ours no more, or under this key not
     │   └── ConfigInvalid    78  config, schema, template; or they changed since the rows were paid
     └── Ours
         └── Bug              70  an invariant of this program is broken
@@ -101,6 +102,13 @@ class AccountRefused(Theirs):
 
     exit_code = 77
     todo = "mend the account or the key, then run the same command again: finished rows are kept"
+
+
+class BatchUnknown(AccountRefused):
+    """The service does not know a batch that it has taken: deleted there, or of another workspace. Nothing of it is sent again
+    before a person says so."""
+
+    todo = "use the key that sent it, of the same workspace; if it was deleted, see `pipeline cancel --help`"
 
 
 class ConfigInvalid(Theirs):

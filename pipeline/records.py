@@ -246,7 +246,8 @@ class Reply:
     message_id: str
     request_id: str | None
     usage: Usage
-    latency_s: float
+    latency_s: float | None
+    """None of one that came in a batch: nobody tells."""
     at: float
     """Unix time at which it came."""
     attempts: int
@@ -271,7 +272,7 @@ class Recall:
     body: bytes | None = None
     """A raw reply to this request."""
     request_id: str | None = None
-    latency_s: float = 0.0
+    latency_s: float | None = None
     at: float = 0.0
     """Unix time of the reply."""
     origin: Origin = Origin.NOW
@@ -398,7 +399,7 @@ class Outcome:
     cost_usd: float | None = 0.0
     """The same, priced; None when the model has no price in the price file."""
     latency_s: float | None = None
-    """Of the last attempt, request to reply."""
+    """Of the last attempt, request to reply; None of one in a batch."""
     answered_at: float | None = None
     """Unix time, UTC."""
     raw: str | None = None

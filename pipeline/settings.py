@@ -224,6 +224,9 @@ class Call:
     """When the answers must be there, from the beginning of the run; None: whenever."""
     batch_size: Annotated[int, Ge(1), Le(100_000), doc("a whole number from 1 to 100000")] = 100_000
     """Requests a batch."""
+    batch_queue: Annotated[int, Ge(1)] = 200_000
+    """Requests in all batches that are out together: what the service lets wait in the smallest tier (api/rate-limits, read
+    2026-10-08); 300,000 in tier Build, 500,000 in tier Scale."""
     after_expiry: Literal["batch", "online"] = "batch"
     """How a request is sent again that its batch did not come to."""
     base_url: Endpoint | None = None

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -49,10 +49,16 @@ class BatchApi(Api):
         self.made: list[Made] = []
         self.enclosed: Counter[str] = Counter()
         """Text → how often it was put into a batch that was made."""
+        self.deleted: set[str] = set()
+        """Ids of batches that nobody finds any more."""
         self.creates = 0
         self.lose: Callable[[int], str] = lambda _: ""
-        """Number of a create, from 1 → "" to answer; "reset" to make the batch and say nothing; "never" to do neither; or an
-        HTTP status to refuse with."""
+        """Number of a create, from 1 → "" to answer; "reset" to make the batch and say nothing; "late" to make it and answer
+        when nobody waits any more; "never" to do neither; or an HTTP status to refuse with."""
+        self.most_bytes = 256_000_000
+        self.queue = 1_000_000
+        """Requests in all batches that have not ended."""
+        self.most_queued = 0
         self.cut_results: Callable[[int], bool] = lambda _: False
         """Number of a download, from 1 → whether it ends in the middle, as if it were whole."""
         self.downloads = 0
@@ -124,6 +130,8 @@ class BatchHandler(Handler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path.endswith("/cancel"):
             made = self._made()
+            if made.id in self.server.deleted:
+                return self.answer(error(404, "not_found_error"))
             made.canceled = True
             return self.answer(found(self.server.told(made)))
         self.server.bodies.append(len(body))
@@ -131,6 +139,12 @@ class BatchHandler(Handler):
         with self.server.lock:
             self.server.creates += 1
             how = self.server.lose(self.server.creates)
+        if len(body) > self.server.most_bytes:
+            return self.answer(Canned(413, b"<html>too large</html>", {}))  # of what stands before the API
+        with self.server.lock:
+            queued = sum(len(made.requests) for made in self.server.made if not made.ended) + len(requests)
+        if queued > self.server.queue:
+            how = "429"
         if how.isdigit():
             kinds = {"429": "rate_limit_error", "400": "invalid_request_error", "401": "authentication_error"}
             return self.answer(error(int(how), kinds.get(how, "api_error")))
@@ -138,7 +152,14 @@ class BatchHandler(Handler):
             return self.reset()
         made = self.server.create(requests)
         with self.server.lock:
+            self.server.most_queued = max(self.server.most_queued, queued)
             self.server.enclosed.update(Asked(request["params"], {}).text for request in requests)
+        if how == "late":
+            with suppress(OSError):
+                self.rfile.read(1)  # returns when the client has given up
+                self.answer(found(self.server.told(made)))
+            self.close_connection = True
+            return None
         return self.reset() if how == "reset" else self.answer(found(self.server.told(made)))
 
     def do_GET(self) -> None:  # noqa: N802
@@ -146,7 +167,7 @@ class BatchHandler(Handler):
             return super().do_GET()
         if urlsplit(self.path).path == "/v1/messages/batches":
             query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
-            listed = self.server.made[::-1]
+            listed = [made for made in self.server.made[::-1] if made.id not in self.server.deleted]
             at = [made.id for made in listed].index(query["after_id"]) + 1 if "after_id" in query else 0
             page = listed[at : at + 2]  # small, so that paging is always met
             for made in page:
@@ -155,6 +176,8 @@ class BatchHandler(Handler):
             told = {"data": [self.server.told(made) for made in page], "has_more": at + 2 < len(listed)}
             return self.answer(found({**told, "first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}))
         made = self._made()
+        if made.id in self.server.deleted:
+            return self.answer(error(404, "not_found_error"))
         if not self.path.endswith("/results"):
             self._look(made)
             return self.answer(found(self.server.told(made)))

@@ -30,7 +30,9 @@ def test_the_table_the_summary_and_the_account_tell_the_same_sum(tmp_path: Path,
     job = JobFolder(tmp_path / "job", TEXTS, api.url, run={"budget_usd": 1})
     ended = job.run()
     told = json.loads(job.do("status", "--json").out)
-    assert (ended.code, told["budget"]) == (0, {"gone_usd": 0.0, "budget_usd": 1.0}), "a finished run starts it afresh"
+    assert (ended.code, told["budget"]) == (0, {"gone_usd": 0.0, "in_batches_usd": 0.0, "budget_usd": 1.0}), (
+        "a finished run starts it afresh"
+    )
     assert sum(row["_cost_usd"] for row in job.rows()) == pytest.approx(40 * REPLY_USD, rel=1e-9)
     assert ended.summary["cost_usd"] == pytest.approx(40 * REPLY_USD, rel=1e-9)
     with closing(sqlite3.connect(job.path / "runs/job/journal.db")) as journal:

@@ -18,6 +18,7 @@ import pytest
 from pipeline.write.lock import locked
 from pipeline.write.rundir import RunFolder
 from tests.api import Api, Asked, Canned, error, message, serving
+from tests.batches import batching, texts
 from tests.jobs import KEY, JobFolder, answer
 
 HOSTILE = [
@@ -77,6 +78,34 @@ def test_the_crontab_line_works_in_the_environment_of_cron(checkout: Path, job: 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", ""), "cron mails whatever is printed"
     assert [row["label"] for row in job.rows()] == ["yes", "no"]
     assert {asked.headers["authorization"] for asked in api.asked} == {f"Bearer {KEY}"}
+
+
+def test_the_crontab_line_of_batches_mails_nothing_until_something_is_wrong(checkout: Path, tmp_path: Path) -> None:
+    (line,) = block(checkout, "crontab", 1).splitlines()
+    fields = line.split(maxsplit=5)
+    assert "%" not in fields[5]
+    with batching(right) as api:
+        job = JobFolder(tmp_path / "job", texts(20), api.url, call={"mode": "batch"})
+        (job.path / "configs").mkdir()
+        (job.path / "configs" / "reviews.yaml").write_text(json.dumps(job.config))
+        (job.path / "secrets.env").write_text(block(checkout, "sh").replace("sk-ant-…", KEY))
+        (job.path / ".venv").symlink_to(Path(sys.prefix))
+        command = fields[5].replace("/srv/reviews", str(job.path))
+
+        def night() -> tuple[str, str]:
+            home = {"HOME": str(job.path), "LOGNAME": "reviews", "SHELL": "/bin/sh", "PATH": "/usr/bin:/bin"}
+            ended = subprocess.run(["/bin/sh", "-c", command], cwd="/", env=home, capture_output=True, text=True, check=False)
+            return ended.stdout, ended.stderr
+
+        assert night() == ("", "")
+        assert (len(api.made), (job.path / "out" / "out.parquet").exists()) == (1, False), "sent, and not waited for"
+        assert night() == ("", "")
+        assert [row["label"] for row in job.rows()].count("no") == 7
+        job.input([*texts(20), "good news"])
+        api.lose = lambda _: "401"
+        said, beside = night()
+        assert (len(said.splitlines()), beside) == (2, "")
+        assert said.splitlines()[1].startswith("what to do: ")
 
 
 def test_what_cron_mails_of_a_failed_night_is_what_and_what_to_do(job: JobFolder, api: Api) -> None:

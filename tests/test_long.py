@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.call.batch import Pace
+from pipeline.call.terms import Pace
 from pipeline.commands import wiring
 from pipeline.render.combine import BUILT_IN
 from tests.api import Api, Asked, Canned, error, message, serving

@@ -170,3 +170,25 @@ def test_of_several_turns_it_says_what_it_leaves_out_until_rows_were_bought(job:
     learned = planned(job)
     assert learned["kept"] == 20
     assert learned["requests"] == pytest.approx(2 * learned["to_buy"])
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ({}, "online, by call.mode"),
+        ({"mode": "batch"}, "batch, by call.mode"),
+        ({"mode": "auto"}, "in batches, which cost half; call.deadline names no time"),
+        ({"mode": "auto", "deadline": "2d"}, "in batches, which cost half and end within the 2d of call.deadline"),
+        ({"mode": "auto", "deadline": "2d", "batch_queue": 10}, "several turns, at most 6 d 0 h, which is longer"),
+        ({"mode": "auto", "deadline": "2h"}, "online, since a batch may take a day and call.deadline is 2h"),
+        ({"mode": "auto", "deadline": "2s"}, "online they take 12 s at least, which is longer, too"),
+    ],
+    ids=["online", "batch", "no deadline", "long", "long, many turns", "short", "too short"],
+)
+def test_it_says_how_the_rows_would_be_asked_and_why(job: JobFolder, call: dict[str, Any], told: str) -> None:
+    job.configure(call={"concurrency": 10, **call})
+    found = planned(job)
+    assert told in found["mode"]
+    turns = 6 if call.get("batch_queue") else 1
+    assert found["batch_seconds"] == {"mostly": turns * 3600, "at most": turns * 86_400}
+    assert told[-20:] in " ".join(job.do("plan").out.split())

@@ -6,11 +6,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.call.batch import Pace
+from pipeline.call.terms import Pace
 from pipeline.commands import wiring
+from pipeline.write.parcels import Parcels
 from tests.api import Asked, Canned, message
 from tests.batches import BatchApi, batching, texts
 from tests.jobs import JobFolder, answer
@@ -57,6 +59,8 @@ def test_a_batch_gives_the_same_answers_for_half_the_price(job: JobFolder, api: 
     assert ended.summary["cost_usd"] == pytest.approx(whole * (1 + 39 / 2))
     assert (ended.summary["requests"], ended.summary["ok"], ended.summary["possible_double_charges"]) == (40, 40, 0)
     assert Counter(api.in_batches()) == Counter(ROWS[1:])
+    assert job.rows()[0]["_latency_s"] > 0
+    assert {row["_latency_s"] for row in job.rows()[1:]} == {None}, "nobody tells how long a reply in a batch took"
 
 
 def test_running_again_sends_nothing(job: JobFolder, api: BatchApi) -> None:
@@ -267,3 +271,96 @@ def test_results_past_their_29_days_are_told_of(job: JobFolder, api: BatchApi) -
         in (job.path / "runs" / "job" / "log.jsonl").read_text()
     )
     assert ended.summary["possible_double_charges"] == 39
+
+
+def test_a_row_in_doubt_is_asked_again_by_the_next_run(job: JobFolder, api: BatchApi) -> None:
+    """Also where the run went on with the others after it had ended."""
+
+    def script(asked: Asked) -> Canned:
+        said = asked.body["messages"][0]["content"][0]["text"]
+        return message("no JSON" if len(asked.body["messages"]) == 1 and said == ROWS[30] else answer(said))
+
+    api.script = script
+    api.fate = lambda asked, before: "missing" if asked.text == ROWS[9] and before == 1 else "succeeded"
+    job.configure(run={"in_doubt": "hold"})
+    first = job.run()
+    assert (first.code, first.summary["in_doubt"], len(api.made)) == (1, 1, 2)
+    job.configure(run={"in_doubt": "resend"})
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert api.enclosed[ROWS[9]] == 2
+
+
+def test_a_batch_that_fails_alike_stops_the_run_before_the_next_is_bought(job: JobFolder, api: BatchApi) -> None:
+    def script(asked: Asked) -> Canned:  # the replies of the first batch want asking again
+        return message(answer(asked.text) if asked.text in (*ROWS[:1], *ROWS[20:]) else "no JSON")
+
+    api.script = script
+    api.fate = lambda asked, _: "errored" if asked.text in ROWS[20:] else "succeeded"
+    job.configure(call={"batch_size": 19}, check={"asks": 2})
+    for _ in range(2):
+        ended = job.run()
+        assert ended.code == 78, ended.err
+        assert ended.err.splitlines()[-1].startswith("what to do: mend the config")
+        assert "the last 20 rows were refused alike, so it is not the rows, and none of them is marked" in ended.err
+        assert (ended.summary["ok"], ended.summary["pending"], ended.summary["request_error"]) == (1, 39, 0)
+        assert [len(made.requests) for made in api.made] == [19, 19, 1]
+    job.configure(run={"max_alike": None})
+    api.script = right
+    ended = job.run()
+    assert (ended.code, ended.summary["request_error"], ended.summary["ok"]) == (1, 20, 20)
+
+
+def test_rows_that_are_tried_again_fail_each_for_itself(job: JobFolder, api: BatchApi) -> None:
+    api.fate = lambda asked, _: "errored" if asked.text in ROWS[5:] else "succeeded"
+    job.configure(run={"max_alike": None})
+    assert job.run().summary["request_error"] == 35
+    job.configure(run={"max_alike": 20})
+    ended = job.run("--retry", "request_error")
+    assert (ended.code, ended.summary["request_error"]) == (1, 35)
+    assert [len(made.requests) for made in api.made] == [39, 35]
+
+
+def test_what_is_too_large_for_a_batch_is_divided(job: JobFolder, api: BatchApi) -> None:
+    job.input([*ROWS[:20], "good " + "x" * 50_000, *ROWS[20:]])
+    api.most_bytes = 20_000
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert not api.asked_twice()
+    assert Counter(api.in_batches()) == Counter(ROWS[1:])
+    assert len(api.asked) == 2, "the first of its form and the one that is too large alone are asked online"
+    assert max(len(made.requests) for made in api.made) >= 5
+
+
+def test_no_more_is_out_than_the_queue_takes(job: JobFolder, api: BatchApi) -> None:
+    job.configure(call={"batch_size": 10, "batch_queue": 15})
+    api.queue = 15
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert not api.asked_twice()
+    assert api.creates == len(api.made), "no create was refused"
+    assert [len(made.requests) for made in api.made[:2]] == [10, 5]
+    assert api.most_queued == 15
+
+
+def test_a_pass_ends_where_nothing_more_can_be_sent(job: JobFolder, api: BatchApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not look at all the rows behind it for nothing."""
+    looked = 0
+    find = Parcels.find
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return find(*arguments)
+
+    monkeypatch.setattr(Parcels, "find", counted)
+    job.configure(call={"batch_size": 10, "batch_queue": 10})
+    job.input(texts(100))
+    assert job.run("--detach").code == 75
+    assert looked < 20
+    assert job.run().code == 0
+    answers_are_on_their_rows(job)
+    assert not api.asked_twice()

@@ -13,7 +13,7 @@ from pipeline.call.caller import Batches, Broken, Response
 from pipeline.call.classify import Classifier, Verdict, broken
 from pipeline.call.parcel import Remote, past
 from pipeline.call.retry import Patience
-from pipeline.errors import AccountRefused, ComeBackLater, PipelineError, ServiceDown
+from pipeline.errors import BatchUnknown, ComeBackLater, PipelineError, ServiceDown
 from pipeline.records import JSON, Parcel
 
 
@@ -37,10 +37,7 @@ class Asking:
                     return told
                 answer = Broken(False, f"{what}: the answer is no JSON", answer.latency_s)
             if isinstance(answer, Response) and answer.status == 404:
-                raise AccountRefused(
-                    f"{what}: the service does not know it (HTTP 404)",
-                    todo="use the key that sent it, of the same workspace: what was paid is kept there for 29 days",
-                )
+                raise BatchUnknown(f"{what}: the service does not know it (HTTP 404)")
             verdict = broken(replace(answer, sent=False)) if isinstance(answer, Broken) else self.classify.failed(answer)
             verdict = replace(verdict, at_most=None, billed=False)
             wait_s = None if verdict.stop is not None else patience.after(verdict)

@@ -5,14 +5,14 @@ Values here are plain: `Response` and `Broken` are all that the network says, wi
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import PipelineError
-from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip
+from pipeline.records import JSON, Enclosed, Failure, Filed, Parcel, Prompt, Recall, Reply, Slip, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +134,23 @@ class Memory(Protocol):
     def taken(self) -> set[str]:
         """The ids of all batches that are known to be ours."""
 
-    def waiting(self) -> Iterator[tuple[bytes, float | None]]:
-        """Key and worst case of every request that has no result."""
+    def begin_pass(self) -> None:
+        """Before `waits` is asked: it gathers what is out."""
+
+    def waits(self, key: bytes) -> bool:
+        """Whether this very request is in a batch and has no result."""
+
+    def last(self) -> int:
+        """The position of the last row of which anything is in a batch or came out of one; -1 where there is none."""
+
+    def held_usd(self) -> Iterator[float]:
+        """The worst case of every request that has no result, where it is known."""
 
     def find(self, position: int, ask: int, key: bytes) -> Enclosed | None: ...
+
+    def results(self, retried: Collection[Status]) -> Iterator[Enclosed]:
+        """Of all asks whose latest result is there and has not been judged, in the order of their rows, without replies; not of
+        rows that ended with one of `retried`. Nothing may be told while it is gone through."""
 
     def told(self, position: int, ask: int, key: bytes) -> None:
         """Its reply has been given: whoever finds it again finds one that is counted."""
@@ -151,8 +164,11 @@ class Memory(Protocol):
     async def dropped(self, parcel: Parcel) -> None:
         """The server never took it: what is in it is as if never sent."""
 
-    def contents(self, parcel: Parcel) -> dict[tuple[int, int], tuple[bytes, bool, float | None]]:
-        """(position, ask) → key, whether its result is filed, and its worst case."""
+    def asked(self, parcel: Parcel, asks: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[Slip, bool]]:
+        """(position, ask) → the slip, and whether its result is filed, of those that are in this parcel."""
+
+    def unfiled(self, parcel: Parcel) -> Iterator[Slip]:
+        """What of it has no result. Nothing may be told while it is gone through."""
 
     async def file(self, parcel: Parcel, results: Sequence[Filed], at: float) -> list[int | None]:
         """Returns once these are durable; the number of each reply."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.call.parcel import BETWEEN, CLOSING, OPENING, Room
+from pipeline.call.slips import Slips
 from pipeline.errors import StorageFailed
 from pipeline.records import Slip
 
@@ -24,12 +25,18 @@ class Filling:
     file: BinaryIO
     room: Room
     digest: blake2b
-    slips: list[Slip] = field(default_factory=list)
+    slips: Slips = field(default_factory=Slips)
+    _keys: set[bytes] = field(default_factory=set, init=False)
 
     def add(self, slip: Slip, request: bytes) -> None:
         self._write(request if not self.slips else BETWEEN + request)
         self.room.take(request)
-        self.slips.append(slip)
+        self.slips.add(slip)
+        self._keys.add(slip.key)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether this very request is in it."""
+        return key in self._keys
 
     def close(self) -> None:
         """The body is whole, and durable."""

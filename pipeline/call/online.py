@@ -352,7 +352,9 @@ class Online:
             self.ledger.priced(prompt, cost_usd)
         return reply if isinstance(reply, Reply) else unreadable(reply.reason, took_s)
 
-    def _read(self, body: bytes, request_id: str | None, latency_s: float, at: float, attempts: int) -> Reply | Unreadable:
+    def _read(
+        self, body: bytes, request_id: str | None, latency_s: float | None, at: float, attempts: int
+    ) -> Reply | Unreadable:
         return read(body, self.shape.form, request_id=request_id, latency_s=latency_s, at=at, attempts=attempts)
 
     def _given_up(self, verdict: Verdict, request_id: str | None, sent: int) -> Failure:

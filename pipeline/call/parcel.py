@@ -61,6 +61,10 @@ class Remote:
     def ended(self) -> bool:
         return self.status == "ended"
 
+    def are_results_gone(self, now: float) -> bool:
+        """`now` is Unix time."""
+        return self.archived or now > self.created_at + RETENTION_S
+
     @classmethod
     def of(cls, told: JSON) -> Remote | None:
         """None: it is no batch."""

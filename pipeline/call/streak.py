@@ -42,21 +42,23 @@ class _Held:
 
 
 @dataclass(slots=True)
-class Streak:
+class Alike:
+    """How rows have ended, whoever holds them."""
+
     most: int | None
     """Rows in a row that may fail alike: `run.max_alike`; None: any number."""
     proven: bool
     """Whether an earlier request of this form was answered, so that a refusal is more likely the row's own."""
-    _held: deque[_Held] = field(default_factory=deque)
+    first: int = field(default=0, init=False)
+    """The request of the first of those that fail alike."""
     _ended: deque[str | None] = field(default_factory=deque)
     """How the last rows ended; None: with a reply."""
     _counts: Counter[str | None] = field(default_factory=Counter)
     _alike: int = 0
     """Rows in a row, up to the last one, that failed alike."""
     _kind: str | None = None
-    _first: int = 0
     _last: int = 0
-    """Their requests, as they left: the first and the last of them."""
+    """The last of their requests, as they left."""
     _words: str | None = None
     _in_one_voice: int = 0
     """Of these, rows that were told the very same."""
@@ -66,35 +68,65 @@ class Streak:
         fail alike left says nothing of what came after it."""
         self._end(None)
         self.proven = True
-        for held in self._held:
-            held.later += held.request < request
-        if request > self._first:
+        if request > self.first:
             self._alike = self._in_one_voice = 0
             self._words = None
 
-    def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
-        """A row ended without; it is held back. What the run ends with, if too many failed alike."""
-        self._in_one_voice = self._in_one_voice + 1 if failure.error == self._words else 1
-        self._words = failure.error
+    def failed(self, words: str, verdict: Verdict, request: int) -> PipelineError | None:
+        """A row ended without. What the run ends with, if too many failed alike."""
+        self._in_one_voice = self._in_one_voice + 1 if words == self._words else 1
+        self._words = words
         kind = SERVICE if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition
         if kind != self._kind or not self._alike:
-            self._kind, self._first, self._last, self._alike = kind, request, request, 0
+            self._kind, self.first, self._last, self._alike = kind, request, request, 0
         self._alike += 1
-        self._first, self._last = min(self._first, request), max(self._last, request)
+        self.first, self._last = min(self.first, request), max(self._last, request)
         self._end(kind)
-        self._held.append(_Held(prompt, failure, request))
         if self.most is None or verdict.ends is None:
             return None
         canaries = not self.proven and verdict.plain and self._in_one_voice >= CANARIES
         share = len(self._ended) == WINDOW and self._counts[kind] >= SHARE * WINDOW
         # Of a row that found no service only the last of several requests is known.
-        dense = kind == SERVICE or self._alike >= DENSE * (self._last - self._first + 1)
+        dense = kind == SERVICE or self._alike >= DENSE * (self._last - self.first + 1)
         if not (canaries or share or (self._alike >= self.most and dense)):
             return None
         rows = f"the first {self._alike}" if canaries else f"the last {self._alike}" if self._alike > 1 else "most"
         todo = TODO if issubclass(verdict.ends, ConfigInvalid) else None
         how = "found no service" if issubclass(verdict.ends, ServiceDown) else "were refused alike"
-        return verdict.ends(f"{rows} rows {how}, so it is not the rows, and none of them is marked: {failure.error}", todo=todo)
+        return verdict.ends(f"{rows} rows {how}, so it is not the rows, and none of them is marked: {words}", todo=todo)
+
+    def _end(self, kind: str | None) -> None:
+        self._ended.append(kind)
+        self._counts[kind] += 1
+        if len(self._ended) > WINDOW:
+            gone = self._ended.popleft()
+            self._counts[gone] -= 1
+            if not self._counts[gone]:
+                del self._counts[gone]
+
+
+@dataclass(slots=True)
+class Streak:
+    """The same, with the rows that are held back."""
+
+    most: int | None
+    proven: bool
+    _alike: Alike = field(init=False)
+    _held: deque[_Held] = field(default_factory=deque, init=False)
+
+    def __post_init__(self) -> None:
+        self._alike = Alike(self.most, self.proven)
+
+    def answered(self, request: int) -> None:
+        """A row got its reply."""
+        for held in self._held:
+            held.later += held.request < request
+        self._alike.answered(request)
+
+    def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
+        """A row ended without; it is held back. What the run ends with, if too many failed alike."""
+        self._held.append(_Held(prompt, failure, request))
+        return self._alike.failed(failure.error, verdict, request)
 
     def released(self) -> list[tuple[Prompt, Failure]]:
         """Rows that need not be held back any more: they failed for their own sake."""
@@ -119,12 +151,3 @@ class Streak:
         gone = [(held.prompt, held.failure) for held in self._held]
         self._held.clear()
         return gone
-
-    def _end(self, kind: str | None) -> None:
-        self._ended.append(kind)
-        self._counts[kind] += 1
-        if len(self._ended) > WINDOW:
-            gone = self._ended.popleft()
-            self._counts[gone] -= 1
-            if not self._counts[gone]:
-                del self._counts[gone]

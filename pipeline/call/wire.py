@@ -243,7 +243,9 @@ def _open_tools(messages: list[JSON]) -> tuple[str, ...]:
     return tuple(identity for call in calls if isinstance(identity := _member(call, "id"), str))
 
 
-def read(raw: bytes, form: Form, *, request_id: str | None, latency_s: float, at: float, attempts: int) -> Reply | Unreadable:
+def read(
+    raw: bytes, form: Form, *, request_id: str | None, latency_s: float | None, at: float, attempts: int
+) -> Reply | Unreadable:
     """A Reply from the body of a 200, or why it is none. Thinking blocks may come first: blocks are chosen by type.
 
     The standard library reads it, not orjson: an answer may hold an integer beyond 64 bits, or half of a surrogate pair,

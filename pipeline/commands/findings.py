@@ -79,7 +79,8 @@ def findings(made: Loaded, kept: Archive, by: str | None) -> Findings:
     last = dict.fromkeys((row.outcome.position for row in seen if row.outcome.raw is None and not row.outcome.reused), 0)
     for came in kept.replies():
         clock.add(came.at, came.latency_s)
-        latency.add(came.latency_s)
+        if came.latency_s is not None:
+            latency.add(came.latency_s)
         if came.position in last:
             last[came.position] = came.reply
     return Findings(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,14 +14,17 @@ from pipeline.call.caller import Counter
 from pipeline.call.models import facts
 from pipeline.commands.retyped import retyped
 from pipeline.commands.survey import Survey, size, survey
-from pipeline.commands.wiring import Loaded, concurrency, counting, endpoint, loaded
+from pipeline.commands.wiring import BATCH_S, Loaded, concurrency, counting, endpoint, loaded, mode
 from pipeline.errors import PipelineError
 from pipeline.measure.estimate import FEWEST, Interval, Pace, answer_size, output_tokens, seconds, tiers, tokens_of
 from pipeline.measure.forecast import Asking, Forecast, assumed, learned, widest
 from pipeline.measure.step import Step, step
 from pipeline.records import Prompt, Text, Turn
 from pipeline.render.long import BYTES_A_TOKEN
+from pipeline.settings import Job
+from pipeline.settings import seconds as seconds_of
 from pipeline.show.outlook import Outlook, Range, outlook_text, usd
+from pipeline.show.text import duration
 from pipeline.write.known import known
 
 ENOUGH = 10
@@ -28,6 +32,8 @@ ENOUGH = 10
 LATENCY_S = 2.0
 """Of a reply, where none was measured."""
 COUNTS_AT_ONCE = 8
+BATCH_MOSTLY_S = 3600.0
+"""Most batches end within an hour (build-with-claude/batch-processing, read 2026-10-08)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
     measured = [bought.latency_s for bought in found.bought if bought.latency_s is not None]
     latency_s = sum(measured) / len(measured) if measured else LATENCY_S
     where = "the embedded server" if made.local else endpoint(made.job, os.environ)
+    online_s = _seconds(forecast, made, latency_s, at_once)
+    batch_s = _batch_seconds(forecast.requests, made.job.call.batch_queue)
     return Outlook(
         name=made.job.name,
         model=name,
@@ -83,7 +91,9 @@ def _outlook(made: Loaded, found: Survey, run: str) -> Outlook:
         worst_request_usd=found.worst_request_usd,
         budget_usd=made.job.run.budget_usd,
         gone_usd=None if found.spent is None else found.spent.paid_usd + found.spent.doubtful_usd,
-        seconds=_seconds(forecast, made, latency_s, at_once),
+        seconds=online_s,
+        mode=_mode(made.job, online_s, batch_s),
+        batch_seconds=batch_s,
         at_once=at_once,
         latency_s=latency_s,
         latency_measured=bool(measured),
@@ -133,6 +143,24 @@ def _seconds(forecast: Forecast, made: Loaded, latency_s: float, at_once: int) -
         )
         for name, pace in {**own, **by_tier}.items()
     }
+
+
+def _batch_seconds(requests: float, queue: int) -> dict[str, float]:
+    """Of batches one after another, as many at a time as may wait at the service."""
+    turns = math.ceil(requests / queue)
+    return {"mostly": turns * BATCH_MOSTLY_S, "at most": turns * BATCH_S}
+
+
+def _mode(job: Job, online_s: Mapping[str, float], batch_s: Mapping[str, float]) -> str:
+    chosen, why = mode(job)
+    told = why or f"{chosen}, by call.mode"
+    if job.call.deadline is None:
+        return told
+    if chosen == "batch" and batch_s["at most"] > seconds_of(job.call.deadline):
+        return f"{told}; so many requests take several turns, at most {duration(batch_s['at most'])}, which is longer"
+    if chosen == "online" and min(online_s.values()) > seconds_of(job.call.deadline):
+        return f"{told}; but online they take {duration(min(online_s.values()))} at least, which is longer, too"
+    return told
 
 
 def _cache(made: Loaded, asking: Asking, forecast: Forecast, is_measured: bool) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.commands.wiring import read_job
+from pipeline.commands.wiring import BATCH_S, read_job
 from pipeline.records import JSON
 from pipeline.settings import Job
 from pipeline.show.pace import Left, until
 from pipeline.show.recent import recent
-from pipeline.show.standing import Last, Standing, status_text
+from pipeline.show.standing import Budget, Last, Standing, status_text
 from pipeline.show.text import count, duration, moment
 from pipeline.write.glance import Glance, Out, Recent, glance
 from pipeline.write.purge import PURGED_AT
@@ -53,7 +53,7 @@ def status(config: Path, overrides: list[str], as_json: bool) -> str:
         left=None if recently is None or out else _left(recently, rows, sum(ended.values())),
         silent_s=silent_s,
         last=None if holder is not None else _last(last),
-        batches=tuple(map(_batch, out)),
+        batches=tuple(_batches(out, time.time())),
         reason=None if holder is not None else _ended(folder, last),
         log=tuple(recent(_tail(folder.log))) if holder is not None else (),
     )
@@ -70,7 +70,7 @@ def _json(standing: Standing, holder: str | None, out: Sequence[Out], last: dict
         "rows": standing.rows,
         "ended": standing.statuses,
         "cost_usd": standing.cost_usd,
-        "budget": None if budget is None else {"gone_usd": budget[0], "budget_usd": budget[1]},
+        "budget": None if budget is None else asdict(budget),
         "rows_per_second": standing.rows_per_second,
         "silent_s": standing.silent_s,
         "left_s": None if left is None else {"low": left.low, "high": left.high},
@@ -105,16 +105,23 @@ def _last(last: dict[str, JSON] | None) -> Last | None:
     return None
 
 
-def _batch(out: Out) -> str:
-    named = out.batch_id or "perhaps taken by the service, which the next run finds out"
-    return f"{named}: {count(out.requests)} requests, sent {moment(out.at)}, {duration(time.time() - out.at)} ago"
+def _batches(out: Sequence[Out], now: float) -> Iterator[str]:
+    for batch in out:
+        named = batch.batch_id or f"{batch.nonce} (perhaps taken by the service, which the next run finds out)"
+        yield f"{named}: {count(batch.requests)} requests, sent {moment(batch.at)}, {duration(now - batch.at)} ago"
+    late = next((batch for batch in out if now - batch.at > BATCH_S), None)
+    if late is not None:
+        yield (
+            f"a batch ends within a day: `pipeline run` collects it; one that the service has lost: `pipeline cancel CONFIG "
+            f"--forget {late.batch_id or late.nonce}`"
+        )
 
 
-def _budget(job: Job, seen: Glance | None) -> tuple[float, float] | None:
-    """What is gone of the budget, with what is out just now at its worst; and the budget."""
+def _budget(job: Job, seen: Glance | None) -> Budget | None:
     if job.run.budget_usd is None or seen is None or seen.spent is None:
         return None
-    return seen.spent.paid_usd + seen.spent.doubtful_usd, job.run.budget_usd
+    spent = seen.spent
+    return Budget(spent.paid_usd + spent.doubtful_usd, spent.in_batches_usd, job.run.budget_usd)
 
 
 def _ended(folder: RunFolder, last: dict[str, JSON] | None) -> str | None:

@@ -19,7 +19,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pipeline import __version__
-from pipeline.call.batch import Pace, Terms
 from pipeline.call.budget import Bound
 from pipeline.call.caller import Access, BatchServer, Counter
 from pipeline.call.crew import Crew, useful
@@ -27,6 +26,7 @@ from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
 from pipeline.call.split import Split
+from pipeline.call.terms import Pace, Terms
 from pipeline.call.wire import Shape, shape
 from pipeline.call.workers import Workers
 from pipeline.check.answer import LADDER, Judge
@@ -264,10 +264,12 @@ def _terms(made: Loaded) -> Terms:
     return Terms(
         share=made.prices.batch,
         size=call.batch_size,
+        queue=call.batch_queue,
         after_expiry=call.after_expiry,
         attempts=call.attempts,
         longest_wait_s=made.job.run.longest_wait_s,
         hold=made.job.run.in_doubt == "hold",
+        max_alike=made.job.run.max_alike,
         passing=made.local,
         online=mode(made.job)[0] == "online",
     )

@@ -39,6 +39,7 @@ from pipeline.events import (
 )
 from pipeline.job.published import Table, standing, written
 from pipeline.job.spending import account, refused
+from pipeline.job.stale import Stale
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
 from pipeline.read.ahead import ahead
@@ -96,12 +97,16 @@ class Execution:
         self._passes = 0
         """Over the rows: one online; with batches one more for each time that some were collected."""
         self._pending: dict[int, None] = {}
-        """Positions that were given to be asked about and have no final outcome, ascending."""
+        """Positions of rows that are being asked about, ascending."""
+        self._left: int | None = None
+        """The first row that this pass has left without a final outcome."""
         self._known: Known | None = None
+        self._passed = 0
+        """The position behind the last row that this pass has looked at."""
         self._seen = 0
-        """The position behind the last row that was looked at."""
-        self._stale: dict[int, Status] = {}
-        """Rows being asked about whose outcome in the journal is that of another request: position → its status."""
+        """The same, of all passes before."""
+        self._stale = Stale()
+        """Rows being asked about whose outcome in the journal is that of another request."""
 
     def run(self, retry: frozenset[Status], *, detach: bool = False) -> Result:
         self._known = known = self.begin()
@@ -176,8 +181,8 @@ class Execution:
         """Status → rows of the journal, without outcomes of requests that are being made anew, or may have to be: where input
         or request is another, only those of rows that were looked at stand for certain."""
         placed = self._known is None or self._known.placed
-        counts = self._journal.counts(self._input.rows, before=None if placed else self._seen)
-        counts.subtract(self._stale.values())
+        counts = self._journal.counts(self._input.rows, before=None if placed else max(self._seen, self._passed))
+        counts.subtract(self._stale.counts)
         return counts
 
     def _refused(self, error: BudgetSpent) -> BudgetSpent:
@@ -200,6 +205,7 @@ class Execution:
                     drain_s=self._work.drain_s,
                     tell=self._tell,
                     tick=self._ticked,
+                    in_flight=lambda: self._online is not None and self._online.in_flight > 0,
                 )
             finally:
                 self._ticked()
@@ -242,7 +248,7 @@ class Execution:
             if work.terms.online and not self._parcels.any():
                 await self._pass(asked, self._online, halt)
                 return
-            self._batch = self._batches(transport, self._online, halt, proven=proven)
+            self._batch = self._batches(transport, self._online, halt, retry, proven=proven)
             await self._in_batches(self._batch, asked, halt, retry, known, detach=detach)
         finally:
             await transport.close()
@@ -250,9 +256,11 @@ class Execution:
     async def _pass(self, asked: Iterator[Row | None], caller: Caller, halt: asyncio.Event) -> None:
         work = self._work
         stages = Stages(work.prompt, work.follow, work.again, caller, work.judges, self._priced, self._tell, work.combine)
-        await analyse(asked, stages, self._ended, halt)
+        await analyse(asked, stages, self._ended, halt, self._left_open)
 
-    def _batches(self, transport: BatchServer, online: Online, halt: asyncio.Event, *, proven: bool) -> Batch:
+    def _batches(
+        self, transport: BatchServer, online: Online, halt: asyncio.Event, retry: frozenset[Status], *, proven: bool
+    ) -> Batch:
         work = self._work
         return Batch(
             server=transport,
@@ -271,6 +279,7 @@ class Execution:
             sleep=asyncio.sleep,
             pace=work.pace,
             proven=proven,
+            retried=retry,
         )
 
     async def _in_batches(
@@ -324,30 +333,35 @@ class Execution:
         request changed, or whose reply is to be judged anew. A None after each batch, which may have been long and brought
         no row."""
         work = self._work
-        left_open = {position for position, _ in self._journal.opened} | self._journal.judged_and_enclosed()
+        left_open = {position for position, _ in self._journal.opened}
         self._passes += 1
         first_pass = self._passes == 1
         start = self._start(retry, known, left_open)
         if start and first_pass:
             self._tell(Kept(self._rows_before(start)))
         for batch in work.source.batches(work.columns_read, start=start, sizes=self._input.rows):
-            had = self._journal.ended_in(batch.start, batch.start + batch.table.num_rows)
+            after = batch.start + batch.table.num_rows
+            had = self._journal.ended_in(batch.start, after)
+            enclosed = self._journal.judged_and_enclosed(batch.start, after) if had else ()
             kept = 0
             for row in rows(batch, work.needs, work.key):
-                self._seen = row.position + 1
+                self._passed = row.position + 1
                 key, status = had.get(row.position, (None, None))
                 if status is None:
                     self._pending[row.position] = None
                     yield row
                     continue
-                if not first_pass and row.position not in self._stale:
-                    continue  # it has ended in this run
+                if not first_pass and row.position not in self._stale:  # it has ended in this run
+                    if status is Status.IN_DOUBT:
+                        self._left_open(row)
+                    continue
                 if status in retry:
                     row = replace(row, use="new")
                 elif (
                     (not known.placed and key != work.request_key(row))
                     or status is Status.IN_DOUBT
                     or row.position in left_open
+                    or row.position in enclosed
                 ):
                     pass
                 elif known.judged or status not in JUDGED:
@@ -355,23 +369,33 @@ class Execution:
                     continue
                 else:
                     row = replace(row, use="paid")
-                self._stale[row.position] = status
+                self._stale.put(row.position, status)
                 self._pending[row.position] = None
                 yield row
             if kept:
                 self._tell(Kept(kept))
             yield None
-        self._seen = len(self._input.rows) << FILE_SHIFT
+        self._passed = len(self._input.rows) << FILE_SHIFT
 
     def _start(self, retry: frozenset[Status], known: Known, left_open: set[int]) -> int:
-        """The position before which no row needs a look."""
-        if retry or not (known.placed and known.judged):
-            return 0
-        self._seen = min([int(self._journal.noted(FRONTIER) or 0), *left_open])
-        return self._seen
+        """The position before which no row needs a look; the pass begins there."""
+        self._seen = max(self._seen, self._passed)
+        self._pending.clear()
+        self._left, self._passed = None, 0
+        if not retry and known.placed and known.judged:
+            enclosed = self._journal.first_judged_and_enclosed()
+            opened = [*left_open, *([enclosed] if enclosed is not None else [])]
+            self._passed = min([int(self._journal.noted(FRONTIER) or 0), *opened])
+        return self._passed
 
     def _frontier(self) -> int:
-        return next(iter(self._pending), self._seen)
+        first = next(iter(self._pending), self._passed)
+        return first if self._left is None else min(first, self._left)
+
+    def _left_open(self, row: Row) -> None:
+        """It is as if never asked about."""
+        self._pending.pop(row.position, None)
+        self._left = row.position if self._left is None else min(self._left, row.position)
 
     def _rows_before(self, position: int) -> int:
         file, index = position >> FILE_SHIFT, position & (1 << FILE_SHIFT) - 1
@@ -385,8 +409,10 @@ class Execution:
 
     def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | Pieces | None) -> None:
         self._journal.ended(outcome, self._work.shape.identity(prompt) if prompt is not None else None)
-        self._stale.pop(row.position, None)
-        if outcome.status is not Status.IN_DOUBT:  # that is asked about again by the next run
+        self._stale.discard(row.position)
+        if outcome.status is Status.IN_DOUBT:  # that is asked about again by the next run
+            self._left_open(row)
+        else:
             self._pending.pop(row.position, None)
         self._tally.ended(outcome)
         self._tell(RowEnded(row.key, outcome))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from pipeline.call.batch import Pace, Terms
 from pipeline.call.caller import BatchServer
 from pipeline.call.online import Limits
+from pipeline.call.terms import Pace, Terms
 from pipeline.call.wire import Shape
 from pipeline.errors import PipelineError
 from pipeline.events import Listener

@@ -20,7 +20,7 @@ class Timeline:
     replies: tuple[int, ...]
     """In each bin of `width_s`."""
     latency_s: tuple[float | None, ...]
-    """The mean in each bin; None where no reply came."""
+    """The mean in each bin; None where no reply came, or none of which is known how long it took."""
     sittings: int
     """All that there were."""
 
@@ -34,12 +34,14 @@ class Clock:
         self._width_s = 1.0
         self._replies: list[int] = []
         self._latencies: list[float] = []
+        self._timed: list[int] = []
+        """Replies of which is known how long they took."""
         self._sittings = 0
 
-    def add(self, at: float, latency_s: float) -> None:
+    def add(self, at: float, latency_s: float | None) -> None:
         """`at`: Unix time."""
         if self._start is None or at - self._last > GAP_S:
-            self._start, self._width_s, self._replies, self._latencies = at, 1.0, [], []
+            self._start, self._width_s, self._replies, self._latencies, self._timed = at, 1.0, [], [], []
             self._last = at
             self._sittings += 1
         self._last = max(self._last, at)
@@ -47,19 +49,23 @@ class Clock:
         place = max(0, int((at - self._start) / self._width_s))
         while place >= BINS:
             self._replies, self._latencies = _joined(self._replies), _joined(self._latencies)
+            self._timed = _joined(self._timed)
             self._width_s *= 2
             place = int((at - self._start) / self._width_s)
         missing = place + 1 - len(self._replies)
         self._replies += [0] * missing
         self._latencies += [0.0] * missing
+        self._timed += [0] * missing
         self._replies[place] += 1
-        self._latencies[place] += latency_s
+        if latency_s is not None:
+            self._timed[place] += 1
+            self._latencies[place] += latency_s
 
     def timeline(self) -> Timeline | None:
         """None where no reply came."""
         if self._start is None:
             return None
-        means = [total / number if number else None for total, number in zip(self._latencies, self._replies, strict=True)]
+        means = [total / number if number else None for total, number in zip(self._latencies, self._timed, strict=True)]
         return Timeline(self._start, self._width_s, tuple(self._replies), tuple(means), self._sittings)
 
 

@@ -62,6 +62,10 @@ class Outlook:
     """Of the budget, since the last run that finished."""
     seconds: Mapping[str, float]
     """The least time, by the tier of the organisation or by the job's own ceilings."""
+    mode: str
+    """How the rows would be asked, and why."""
+    batch_seconds: Mapping[str, float]
+    """In batches: `mostly`, and `at most`."""
     at_once: int
     latency_s: float
     latency_measured: bool
@@ -140,7 +144,12 @@ def _kind(outlook: Outlook) -> str:
 def _time(outlook: Outlook) -> Iterator[str]:
     how = "as measured" if outlook.latency_measured else "assumed"
     limits = ", ".join(f"{duration(seconds)} {plain(name)}" for name, seconds in outlook.seconds.items())
-    yield from _told("time", f"at least {limits}; {count(outlook.at_once)} at once, {outlook.latency_s:.1f} s a reply ({how})")
+    at_once = f"{count(outlook.at_once)} at once, {outlook.latency_s:.1f} s a reply ({how})"
+    yield "time"
+    yield from _told("  online", f"at least {limits}; {at_once}")
+    mostly, most = (duration(outlook.batch_seconds[name]) for name in ("mostly", "at most"))
+    yield from _told("  batch", f"mostly {mostly}, at most {most}")
+    yield from _told("mode", plain(outlook.mode, 500))
 
 
 def _between(found: Range, shown: Callable[[float], str]) -> str:

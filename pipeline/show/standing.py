@@ -16,6 +16,17 @@ class Last:
     rows_per_second: float
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`run.budget_usd`, since the last run that finished."""
+
+    gone_usd: float
+    """With what is out just now, at its worst."""
+    in_batches_usd: float
+    """Held for what is out in batches, beside that."""
+    budget_usd: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     name: str
@@ -28,8 +39,8 @@ class Standing:
     statuses: Mapping[str, int]
     """Status → rows that have ended."""
     cost_usd: float | None
-    budget: tuple[float, float] | None = None
-    """USD that are gone of a budget since the last run that finished, and the budget; None where there is none."""
+    budget: Budget | None = None
+    """None where there is none."""
     rows_per_second: float | None = None
     """Over the last minute; None where it does not run, or nothing can be said."""
     left: Left | None = None
@@ -62,8 +73,10 @@ def _told(standing: Standing) -> Iterator[tuple[str, str]]:
             yield "", f"{count(rows):>9} {plain(status, 40)}"
     yield "spend", dollars(standing.cost_usd)
     if standing.budget is not None:
-        gone_usd, budget_usd = standing.budget
-        yield "budget", f"{dollars(gone_usd)} of {dollars(budget_usd)} gone since the last run that finished"
+        money = standing.budget
+        yield "budget", f"{dollars(money.gone_usd)} of {dollars(money.budget_usd)} gone since the last run that finished"
+        if money.in_batches_usd:
+            yield "", f"{dollars(money.in_batches_usd)} held for batches that are out, at their worst"
     if standing.silent_s is not None:
         yield "rate", f"no reply for {duration(standing.silent_s)}"
     elif standing.rows_per_second is not None:

@@ -23,7 +23,8 @@ class Came:
     """Ascends in the order in which replies were filed."""
     position: int
     """Of the row that it was bought for."""
-    latency_s: float
+    latency_s: float | None
+    """None of one that came in a batch."""
     at: float
     """Unix time."""
 
@@ -56,7 +57,7 @@ class Archive:
     def replies(self) -> Iterator[Came]:
         """All that came, in the order in which they were filed. Bodies are passed over, not read into memory."""
         with reading(self._path):
-            for row in self._connection.execute("SELECT id, position, latency_s, at FROM reply ORDER BY id"):
+            for row in self._connection.execute("SELECT id, position, nullif(latency_s, 0.0), at FROM reply ORDER BY id"):
                 yield Came(*row)
 
     def bodies(self, replies: Iterable[int]) -> Iterator[tuple[int, bytes]]:

@@ -30,7 +30,9 @@ RECENT = "SELECT at, latency_s FROM reply ORDER BY id DESC LIMIT 5000"
 """By the end of the table: a look at a journal of 10^7 rows must not read them all."""
 RECENT_S = 60.0
 SLICES = 12
-OUT = "SELECT batch, requests, coalesce(created_at, after) FROM parcel WHERE state IN ('intended', 'open') ORDER BY number"
+OUT = (
+    "SELECT batch, nonce, requests, coalesce(created_at, after) FROM parcel WHERE state IN ('intended', 'open') ORDER BY number"
+)
 KEEP = "it holds answers that were paid for: do not delete it; mend the disk, or restore it from a backup (docs/cron.md)"
 
 
@@ -42,6 +44,8 @@ class Spent:
     """For replies: at their price, or at the worst case where that is not noted yet."""
     doubtful_usd: float
     """The worst case of requests that may have been paid and whose reply is lost, or has not come yet."""
+    in_batches_usd: float = 0.0
+    """The worst case of what is out in batches, beside that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Out:
 
     batch_id: str | None
     """None: it is not known yet whether the service took it."""
+    nonce: str
+    """Ours, by which it is called while its id is not known."""
     requests: int
     at: float
     """Unix time at which it was sent."""
@@ -128,7 +134,10 @@ def spent(connection: sqlite3.Connection) -> Spent:
     (paid_usd,) = connection.execute("SELECT total(usd) FROM paid WHERE reply > ?", (spent_from(connection),)).fetchone()
     (out_usd,) = connection.execute("SELECT total(worst_usd) FROM open WHERE out = 1").fetchone()
     (lost_usd,) = connection.execute("SELECT total(usd) FROM doubt").fetchone()
-    return Spent(paid_usd, out_usd + lost_usd)
+    if not _has_batches(connection):
+        return Spent(paid_usd, out_usd + lost_usd)
+    (in_batches_usd,) = connection.execute("SELECT total(worst_usd) FROM enclosed WHERE result IS NULL").fetchone()
+    return Spent(paid_usd, out_usd + lost_usd, in_batches_usd)
 
 
 def spent_from(connection: sqlite3.Connection) -> int:

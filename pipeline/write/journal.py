@@ -28,13 +28,13 @@ import secrets
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -121,7 +121,8 @@ REPLIED = "INSERT INTO reply VALUES (:id, :position, :ask, :request_id, :latency
 FILED = "UPDATE open SET out = 0, reply = :id WHERE position = :position AND ask = :ask"
 UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
 WHOSE = "SELECT key FROM paid WHERE reply = ?"
-REPLY = "SELECT position, body, request_id, latency_s, at FROM reply WHERE id = ?"
+REPLY = "SELECT position, body, request_id, nullif(latency_s, 0.0), at FROM reply WHERE id = ?"
+"""Of a reply in a batch, stands 0 for a time that nobody tells."""
 DOUBTED = "INSERT INTO meta VALUES ('doubts', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
 CLOSED = "DELETE FROM open WHERE position = :position"
 DROPPED = "DELETE FROM open WHERE position = :position AND out = 0"
@@ -129,6 +130,9 @@ CLOSED_IN_BATCH = "DELETE FROM enclosed WHERE position = :position AND result IS
 """What is still in a batch stays: its reply will be filed, whoever can use it then."""
 DONE_WITH = ("DELETE FROM enclosed WHERE result IS NOT NULL", ())
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
+
+Statement: TypeAlias = "tuple[str, Mapping[str, object] | tuple[object, ...]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ class Opened:
 class _Write:
     """One record: its statements run in one transaction; `told` hears when it is durable."""
 
-    statements: tuple[tuple[str, Mapping[str, object] | tuple[object, ...]], ...]
+    statements: Iterable[Statement]
+    """Gone through once more where the disk was full and its reserve is free again."""
     told: Callable[[BaseException | None], None] | None = None
 
 
@@ -345,9 +350,16 @@ class Journal:
         statement = "UPDATE paid SET usd = coalesce(?, usd), priced = 1 WHERE reply = ?"
         self._put(_Write(((statement, (usd, reply)),)))
 
-    def judged_and_enclosed(self) -> set[int]:
-        """Positions that have an outcome and, beside it, something in a batch or out of one that has not been judged."""
-        return {position for (position,) in self._read("SELECT position FROM enclosed JOIN outcome USING (position)")}
+    def judged_and_enclosed(self, first: int, after: int) -> set[int]:
+        """Positions in [first, after) that have an outcome and, beside it, something in a batch or out of one that has not been
+        judged."""
+        statement = "SELECT position FROM enclosed JOIN outcome USING (position) WHERE position >= ? AND position < ?"
+        return {position for (position,) in self._read(statement, first, after)}
+
+    def first_judged_and_enclosed(self) -> int | None:
+        """The first of all such positions."""
+        found: int | None = self._read("SELECT min(position) FROM enclosed JOIN outcome USING (position)")[0][0]
+        return found
 
     def finished(self) -> None:
         """A run has finished: what is spent from now on counts anew. Durable on return."""
@@ -400,13 +412,14 @@ class Journal:
 
     # The writer ---------------------------------------------------------------------------------------------------------
 
-    async def durably(self, *statements: tuple[str, Mapping[str, object] | tuple[object, ...]], buys: bool = False) -> None:
-        """One transaction; returns once it is durable. `buys`: something leaves by it, which a full disk forbids."""
+    async def durably(self, statements: Iterable[Statement], *, buys: bool = False) -> None:
+        """One transaction; returns once it is durable. It may be gone through twice. `buys`: something leaves by it, which a
+        full disk forbids."""
         if buys and self._full is not None:
             raise self._full
-        await self._durably(*statements)
+        await self._told(statements)
 
-    def behind(self, *statements: tuple[str, Mapping[str, object] | tuple[object, ...]]) -> None:
+    def behind(self, *statements: Statement) -> None:
         """The same, but durable only with or after all that was told before it."""
         self._put(_Write(statements))
 
@@ -428,7 +441,10 @@ class Journal:
         """A reply is durable, and answers the same request of any row."""
         self._index.add(key, reply)
 
-    async def _durably(self, *statements: tuple[str, Mapping[str, object] | tuple[object, ...]]) -> None:
+    async def _durably(self, *statements: Statement) -> None:
+        await self._told(statements)
+
+    async def _told(self, statements: Iterable[Statement]) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 

@@ -11,11 +11,16 @@ its id as soon as the server has named it, and each reply before anything parses
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, groupby, islice
+from operator import itemgetter
 
-from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip
-from pipeline.write.journal import REPLY, WITH_BATCHES, Journal
+from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip, Status
+from pipeline.write.journal import REPLY, WITH_BATCHES, Journal, Statement
+from pipeline.write.waiting import Waiting
+
+CHUNK = 10_000
 
 LATENCY_S = 0.0
 """How long a reply took that came in a batch, which nobody tells."""
@@ -34,6 +39,17 @@ ORDER BY parcel DESC LIMIT 1
 TOLD = "UPDATE enclosed SET told = 1 WHERE position = ? AND ask = ? AND key = ?"
 PAID = "INSERT INTO paid SELECT ?1, key, worst_usd, 0 FROM enclosed WHERE position = ?2 AND ask = ?3 AND parcel = ?4"
 REPLIED = "INSERT INTO reply VALUES (?, ?, ?, NULL, ?, ?, ?)"
+RESULTS = """
+SELECT position, ask, enclosed.attempts, worst_usd, result, enclosed.error FROM enclosed LEFT JOIN outcome USING (position)
+WHERE coalesce(outcome.status, '') NOT IN ({retried}) ORDER BY position, ask, parcel
+"""
+WAITS = "SELECT 1 FROM enclosed WHERE position = ? AND key = ? AND result IS NULL"
+ASKED = """
+WITH asked (position, ask) AS (VALUES {values})
+SELECT position, ask, key, worst_usd, result NOT NULL FROM asked JOIN enclosed USING (position, ask) WHERE parcel = ?
+"""
+DOUBT = "INSERT INTO doubt SELECT worst_usd FROM enclosed WHERE parcel = ? AND result IS NULL AND worst_usd > 0"
+"""What may have been paid and was never answered counts in a budget, whichever run asks next."""
 RESULT = "UPDATE enclosed SET result = ?, reply = ?, error = ? WHERE position = ? AND ask = ? AND parcel = ?"
 
 
@@ -44,6 +60,7 @@ class Parcels:
         self._journal = journal
         self._any = bool(journal.read("SELECT 1 FROM parcel LIMIT 1"))
         """Whether anything was ever enclosed: where not, nothing is looked for."""
+        self._waiting = Waiting()
 
     def out(self) -> list[Parcel]:
         """Those that are not collected, the oldest first."""
@@ -57,10 +74,29 @@ class Parcels:
         """The ids of all batches that are known to be ours."""
         return {batch for (batch,) in self._journal.read("SELECT batch FROM parcel WHERE batch NOT NULL")}
 
-    def waiting(self) -> Iterator[tuple[bytes, float | None]]:
-        """Key and worst case of every request that has no result."""
+    def begin_pass(self) -> None:
+        """Before `waits` is asked: it gathers what is out."""
+        self._waiting = Waiting()
+        if not self._any:
+            return
+        found = self._journal.each("SELECT key, position FROM enclosed WHERE result IS NULL")
+        while chunk := list(islice(found, CHUNK)):
+            self._waiting.add((key for key, _ in chunk), (position for _, position in chunk), len(chunk))
+
+    def waits(self, key: bytes) -> bool:
+        """Whether this very request is in a batch and has no result."""
+        return any(self._journal.read(WAITS, position, key) for position in self._waiting.positions(key))
+
+    def last(self) -> int:
+        """The position of the last row of which anything is in a batch or came out of one; -1 where there is none."""
+        position: int = self._journal.read("SELECT coalesce(max(position), -1) FROM enclosed")[0][0]
+        return position
+
+    def held_usd(self) -> Iterator[float]:
+        """The worst case of every request that has no result, where it is known."""
         if self._any:
-            yield from self._journal.each("SELECT key, worst_usd FROM enclosed WHERE result IS NULL")
+            found = self._journal.each("SELECT worst_usd FROM enclosed WHERE result IS NULL AND worst_usd NOT NULL")
+            yield from (worst_usd for (worst_usd,) in found)
 
     def find(self, position: int, ask: int, key: bytes) -> Enclosed | None:
         if not self._any:
@@ -75,6 +111,17 @@ class Parcels:
             origin = Origin.BEFORE if told else Origin.NOW
             recall = Recall(attempts, False, body, request_id, latency_s, at, origin)
         return Enclosed(attempts, worst_usd, fate, recall, error or b"")
+
+    def results(self, retried: Collection[Status]) -> Iterator[Enclosed]:
+        """Of all asks whose latest result is there and has not been judged, in the order of their rows, without replies; not of
+        rows that ended with one of `retried`. Nothing may be told while it is gone through."""
+        if not self._any:
+            return
+        statement = RESULTS.format(retried=", ".join("?" * len(retried)))
+        for _, group in groupby(self._journal.each(statement, *retried), key=itemgetter(0, 1)):
+            *_, (_, _, attempts, worst_usd, fate, error) = group
+            if fate is not None:
+                yield Enclosed(attempts, worst_usd, fate, None, error or b"")
 
     def told(self, position: int, ask: int, key: bytes) -> None:
         """Its reply has been given: whoever finds it again finds one that is counted."""
@@ -91,32 +138,40 @@ class Parcels:
             "digest": digest,
             "after": parcel.after,
         }
-        await self._journal.durably(
-            ("UPDATE meta SET value = ? WHERE name = 'version'", (str(WITH_BATCHES),)),
-            (INTENDED, record),
-            *((ENCLOSED, (slip.position, slip.ask, number, slip.key, slip.worst_usd)) for slip in slips),
-            buys=True,
-        )
+        await self._journal.durably(_Intention(record, number, slips), buys=True)
         self._any = True
+        self._waiting.add((slip.key for slip in slips), (slip.position for slip in slips), len(slips))
         return replace(parcel, number=number)
 
     async def submitted(self, parcel: Parcel, batch_id: str, created_at: float) -> None:
         """The server has it, under this id."""
         statement = "UPDATE parcel SET batch = ?, created_at = ?, state = 'open' WHERE number = ?"
-        await self._journal.durably((statement, (batch_id, created_at, parcel.number)))
+        await self._journal.durably([(statement, (batch_id, created_at, parcel.number))])
 
     async def dropped(self, parcel: Parcel) -> None:
         """The server never took it: what is in it is as if never sent."""
         await self._journal.durably(
-            ("UPDATE parcel SET state = 'dropped' WHERE number = ?", (parcel.number,)),
-            ("DELETE FROM enclosed WHERE parcel = ? AND result IS NULL", (parcel.number,)),
+            [
+                ("UPDATE parcel SET state = 'dropped' WHERE number = ?", (parcel.number,)),
+                ("DELETE FROM enclosed WHERE parcel = ? AND result IS NULL", (parcel.number,)),
+            ]
         )
 
-    def contents(self, parcel: Parcel) -> dict[tuple[int, int], tuple[bytes, bool, float | None]]:
-        """(position, ask) → key, whether its result is filed, and its worst case."""
-        statement = "SELECT position, ask, key, result NOT NULL, worst_usd FROM enclosed WHERE parcel = ?"
-        found = self._journal.read(statement, parcel.number)
-        return {(position, ask): (key, bool(filed), worst_usd) for position, ask, key, filed, worst_usd in found}
+    def asked(self, parcel: Parcel, asks: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[Slip, bool]]:
+        """(position, ask) → the slip, and whether its result is filed, of those that are in this parcel."""
+        if not asks:
+            return {}
+        statement = ASKED.format(values=", ".join(["(?, ?)"] * len(asks)))
+        found = self._journal.read(statement, *chain.from_iterable(asks), parcel.number)
+        return {
+            (position, ask): (Slip(position, ask, key, worst_usd), bool(filed))
+            for position, ask, key, worst_usd, filed in found
+        }
+
+    def unfiled(self, parcel: Parcel) -> Iterator[Slip]:
+        """What of it has no result. Nothing may be told while it is gone through."""
+        statement = "SELECT position, ask, key, worst_usd FROM enclosed WHERE parcel = ? AND result IS NULL"
+        yield from (Slip(*row) for row in self._journal.each(statement, parcel.number))
 
     async def file(self, parcel: Parcel, results: Sequence[Filed], at: float) -> list[int | None]:
         """Returns once these are durable; the number of each reply."""
@@ -130,7 +185,7 @@ class Parcels:
                 statements.append((PAID, (reply, *where)))
                 statements.append((REPLIED, (reply, filed.position, filed.ask, LATENCY_S, at, filed.body)))
             statements.append((RESULT, (filed.fate, reply, None if reply is not None else filed.body, *where)))
-        await self._journal.durably(*statements)
+        await self._journal.durably(statements)
         for filed, reply in zip(results, replies, strict=True):
             if reply is not None:
                 self._journal.filed(filed.key, reply)
@@ -142,6 +197,24 @@ class Parcels:
     async def collected(self, parcel: Parcel) -> None:
         """All its results are filed; what has none is missing."""
         await self._journal.durably(
-            ("UPDATE enclosed SET result = 'missing' WHERE parcel = ? AND result IS NULL", (parcel.number,)),
-            ("UPDATE parcel SET state = 'collected' WHERE number = ?", (parcel.number,)),
+            [
+                (DOUBT, (parcel.number,)),
+                ("UPDATE enclosed SET result = 'missing' WHERE parcel = ? AND result IS NULL", (parcel.number,)),
+                ("UPDATE parcel SET state = 'collected' WHERE number = ?", (parcel.number,)),
+            ]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Intention:
+    """The statements that make a parcel durable: made one by one as they are run, for there are up to 100,000."""
+
+    record: Mapping[str, object]
+    number: int
+    slips: Sequence[Slip]
+
+    def __iter__(self) -> Iterator[Statement]:
+        yield "UPDATE meta SET value = ? WHERE name = 'version'", (str(WITH_BATCHES),)
+        yield INTENDED, self.record
+        for slip in self.slips:
+            yield ENCLOSED, (slip.position, slip.ask, self.number, slip.key, slip.worst_usd)

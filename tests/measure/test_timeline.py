@@ -37,5 +37,14 @@ def test_a_reply_that_was_overtaken_counts_too() -> None:
     assert line.replies == (2, 1)
 
 
+def test_replies_of_batches_are_counted_and_have_no_latency() -> None:
+    clock = Clock()
+    for at, latency_s in ((0.0, 3.0), (0.5, None), (1.0, None)):
+        clock.add(at, latency_s)
+    line = clock.timeline()
+    assert line is not None
+    assert (line.replies, line.latency_s) == ((2, 1), (3.0, None))
+
+
 def test_no_reply_no_line() -> None:
     assert Clock().timeline() is None

@@ -30,6 +30,8 @@ OUTLOOK = Outlook(
     budget_usd=5.0,
     gone_usd=0.0123,
     seconds={"in tier Start": 7164.0, "in tier Build": 1432.8},
+    mode="online, by call.mode",
+    batch_seconds={"mostly": 3600.0, "at most": 86_400.0},
     at_once=32,
     latency_s=1.84,
     latency_measured=True,
@@ -66,8 +68,11 @@ dollars          estimate   95 % interval
   budget   $5.00 by run.budget_usd, of which $0.01 is gone
            prices of 2026-11-22
 
-time       at least 1 h 59 min in tier Start, 23 min 53 s in tier Build; 32 at
+time
+  online   at least 1 h 59 min in tier Start, 23 min 53 s in tier Build; 32 at
            once, 1.8 s a reply (as measured)
+  batch    mostly 1 h 00 min, at most 1 d 0 h
+mode       online, by call.mode
 
 basis      20 rows of this job that were bought under the very same request.
            The interval assumes that the rows to come are like those at the same

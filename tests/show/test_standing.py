@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pipeline.show.pace import Left
-from pipeline.show.standing import Last, Standing, status_text
+from pipeline.show.standing import Budget, Last, Standing, status_text
 
 
 def test_the_status_of_a_live_run() -> None:
@@ -57,7 +57,7 @@ reason   every row has an answer"""
 
 
 def test_the_status_of_a_run_with_a_budget() -> None:
-    standing = Standing(name="r", live=False, since=None, rows=None, statuses={}, cost_usd=0.3, budget=(0.4788, 0.5))
+    standing = Standing(name="r", live=False, since=None, rows=None, statuses={}, cost_usd=0.3, budget=Budget(0.4788, 0.0, 0.5))
     assert status_text(standing).endswith("spend    $0.30\nbudget   $0.48 of $0.50 gone since the last run that finished")
 
 
