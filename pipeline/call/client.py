@@ -11,12 +11,13 @@ cleared of it, and nothing that is raised here holds a request, a response or an
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from urllib.parse import quote
 
 import aiohttp
@@ -32,8 +33,10 @@ from anthropic import (
     DefaultAioHttpClient,
     omit,
 )
+from anthropic._models import FinalRequestOptions
 from anthropic._types import RequestOptions
 from anthropic.resources.messages.batches import AsyncBatchesWithRawResponse
+from anthropic.types import Message
 from anthropic.types.messages import MessageBatch
 from opentelemetry import trace
 
@@ -56,7 +59,7 @@ LISTED = 100
 """Batches a page."""
 RAW_RESPONSE_HEADER = "X-Stainless-Raw-Response"
 """To the SDK, which takes it off: whether it parses a response, or gives it as it is (`raw`), or as it comes (`stream`)."""
-KEPT_HEADERS = ("request-id", "retry-after", "retry-after-ms")
+KEPT_HEADERS = (b"request-id", b"retry-after", b"retry-after-ms")
 NAMED = frozenset(
     {
         *("max_tokens", "messages", "metadata", "model", "output_config", "service_tier", "stop_sequences", "system"),
@@ -102,6 +105,7 @@ class Client:
         )
         timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         _silence_the_sdk()
+        self._is_traced = _is_traced()
         wrong = None
         try:
             self._sdk = AsyncAnthropic(
@@ -109,7 +113,7 @@ class Client:
                 api_key=api_key,
                 max_retries=0,
                 timeout=timeout,
-                open_telemetry=None if _is_traced() else False,
+                open_telemetry=None if self._is_traced else False,
                 default_headers={"anthropic-version": api_version},
                 http_client=DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False, trust_env=proxied),
             )
@@ -119,6 +123,14 @@ class Client:
             raise AccountRefused(f"no usable credentials: {wrong}")
         if self._sdk.api_key is None and self._sdk.auth_token is None and self._sdk.credentials is None:
             raise AccountRefused("no credentials: ANTHROPIC_API_KEY is not set", todo="set ANTHROPIC_API_KEY, then run again")
+        base = self._sdk.base_url
+        self._whole = FinalRequestOptions.construct(
+            method="post",
+            url=cast(str, base.copy_with(raw_path=base.raw_path + b"v1/messages")),  # a text is parsed for each request
+            headers={RAW_RESPONSE_HEADER: "raw"},
+            # None is sent, since the API takes none; but a random one is drawn for each request that names none.
+            idempotency_key="none",
+        )
         keys = [secret for secret in (self._sdk.api_key, self._sdk.auth_token) if secret]
         if any(not secret.isprintable() or " " in secret for secret in keys):
             raise AccountRefused("the API key holds a space, a line end or another character that no key has")
@@ -150,15 +162,26 @@ class Client:
         A stream gives the same Response as a reply that comes whole; one that ends before its message does is Broken, and an
         error event in one is a Response of status 200 whose body is the API's error.
         """
-        named = {name: value for name, value in body.items() if name in NAMED}
-        others = {name: value for name, value in body.items() if name not in NAMED}
-        create = self._sdk.messages.with_raw_response.create
         longest = body["max_tokens"]
         if longest > self._streamed_above:
             # The SDK bounds each silence; pings end one, so the whole is bounded, too.
             within_s = self._timeout_s + CONNECT_S + longest / SLOWEST_TOKENS_A_SECOND
-            return await self._answer(lambda: create(**named, stream=True, extra_body=others or None), within_s)
-        return await self._answer(lambda: create(**named, extra_body=others or None), self._timeout_s + CONNECT_S)
+            return await self._answer(lambda: self._created(body, stream=True), within_s)
+        ask = self._created if self._is_traced else self._posted
+        return await self._answer(lambda: ask(body), self._timeout_s + CONNECT_S)
+
+    def _created(self, body: Mapping[str, Any], *, stream: bool = False) -> Awaitable[AsyncAPIResponse[Any]]:
+        """By the SDK's own method for it, which also makes the span."""
+        named = {name: value for name, value in body.items() if name in NAMED}
+        others = {name: value for name, value in body.items() if name not in NAMED}
+        create: Callable[..., Awaitable[AsyncAPIResponse[Any]]] = self._sdk.messages.with_raw_response.create
+        return create(**named, **({"stream": True} if stream else {}), extra_body=others or None)
+
+    def _posted(self, body: Mapping[str, Any]) -> Awaitable[AsyncAPIResponse[Any]]:
+        """The same request by what `create` itself calls in the end, with bytes for a body and options that stand ready: 0.60
+        ms of CPU instead of 0.90 (by `post` 0.74, with a path instead of a URL 0.70; 64 in flight, measured 2026-11-26)."""
+        options = self._whole.model_copy(update={"content": _encoded(body)})
+        return self._sdk.request(cast("type[AsyncAPIResponse[Any]]", Message), options)
 
     async def describe(self, model: str) -> Response | Broken:
         """GET /v1/models/{model}: what the server knows of a model. Free, and no Messages request."""
@@ -171,10 +194,9 @@ class Client:
         here, and what is Broken and sent may have taken effect."""
         headers = {"content-type": "application/json", "content-length": str(size), RAW_RESPONSE_HEADER: "raw"}
         options = RequestOptions(headers=headers, max_retries=0)
-        post: Callable[..., Awaitable[Any]] = self._sdk.post  # the header makes what it gives an AsyncAPIResponse
         within_s = self._timeout_s + CONNECT_S + size / SLOWEST_BYTES_A_SECOND
         return await self._answer(
-            lambda: post("/v1/messages/batches", cast_to=MessageBatch, content=_chunks(body), options=options), within_s
+            lambda: self._post("/v1/messages/batches", cast_to=MessageBatch, content=_chunks(body), options=options), within_s
         )
 
     async def batch(self, batch_id: str) -> Response | Broken:
@@ -219,6 +241,11 @@ class Client:
             return raw
 
         return await self._answer(fetch, LONGEST_DOWNLOAD_S, content=False)
+
+    @property
+    def _post(self) -> Callable[..., Awaitable[AsyncAPIResponse[Any]]]:
+        """With RAW_RESPONSE_HEADER, which makes what it gives an AsyncAPIResponse."""
+        return self._sdk.post
 
     @property
     def _batches(self) -> AsyncBatchesWithRawResponse:
@@ -290,8 +317,8 @@ class Client:
                 raise
         return None
 
-    def _response(self, status: int, headers: Mapping[str, str], content: bytes, started: float) -> Response:
-        kept = {name: self._clear(value) for name, value in _kept(headers).items()}
+    def _response(self, status: int, headers: httpx2.Headers, content: bytes, started: float) -> Response:
+        kept = {name.decode(): self._redacted(value).decode("utf-8", "replace") for name, value in _kept(headers)}
         return Response(status, kept, self._redacted(content), time.monotonic() - started)
 
     def _broken(self, error: BaseException, started: float) -> Broken:
@@ -303,6 +330,15 @@ class Client:
 
     async def close(self) -> None:
         await self._sdk.close()
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """As JSON. By the standard library where a schema holds an integer beyond 64 bits, which orjson refuses; what that refuses,
+    too, is half a surrogate pair, and raises UnicodeEncodeError."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 async def _chunks(path: Path) -> AsyncGenerator[bytes]:
@@ -376,12 +412,12 @@ def _secret_headers(headers: Mapping[str, object]) -> list[str]:
     return [value for name, value in named if isinstance(value, str) and any(word in name for word in SECRET_HEADERS)]
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name.lower(): value
-        for name, value in headers.items()
-        if name.lower() in KEPT_HEADERS or name.lower().startswith("anthropic-ratelimit-")
-    }
+def _kept(headers: httpx2.Headers) -> Iterator[tuple[bytes, bytes]]:
+    """As bytes: httpx2 guesses the encoding of all headers anew for each one that is read as text."""
+    for name, value in headers.raw:
+        lower = name.lower()
+        if lower in KEPT_HEADERS or lower.startswith(b"anthropic-ratelimit-"):
+            yield lower, value
 
 
 def _never_left(error: BaseException) -> bool:

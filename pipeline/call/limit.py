@@ -43,6 +43,7 @@ PREFIX = "anthropic-ratelimit-"
 REQUESTS, INPUT, OUTPUT, TOKENS = "requests", "input-tokens", "output-tokens", "tokens"
 NAMES = (REQUESTS, INPUT, OUTPUT, TOKENS)
 """As the headers have them; `tokens` is input and output together."""
+HEADERS = tuple((name, f"{PREFIX}{name}-limit", f"{PREFIX}{name}-remaining") for name in NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +214,8 @@ class Limiter:
             used = _costs(usage.input_tokens + usage.cache_write_tokens, usage.output_tokens)
             for name, bucket in self._buckets():
                 bucket.correct(hold.costs[name], used[name])
-        for name in NAMES:
-            limit, remaining = _number(headers, name, "limit"), _number(headers, name, "remaining")
+        for name, says_limit, says_remaining in HEADERS:
+            limit, remaining = _number(headers.get(says_limit)), _number(headers.get(says_remaining))
             if not limit or remaining is None:
                 continue
             rounded = float(ROUNDED) if name != REQUESTS and remaining % ROUNDED == 0 else 0.0
@@ -263,9 +264,11 @@ def _costs(input_tokens: float, output_tokens: float) -> dict[str, float]:
     return {REQUESTS: 1.0, INPUT: input_tokens, OUTPUT: output_tokens, TOKENS: input_tokens + output_tokens}
 
 
-def _number(headers: Mapping[str, str], name: str, what: str) -> float | None:
+def _number(said: str | None) -> float | None:
+    if said is None:
+        return None
     try:
-        value = float(headers[f"{PREFIX}{name}-{what}"])
-    except (KeyError, ValueError):
+        value = float(said)
+    except ValueError:
         return None
     return value if 0 <= value < float("inf") else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.call.budget import Account
@@ -28,19 +27,10 @@ class Purse:
     _moved: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     """Set, and made anew, whenever money has come back."""
 
-    @asynccontextmanager
-    async def holding(self, body: Mapping[str, JSON]) -> AsyncGenerator[Held]:
-        worst_usd = self.worst_usd(body)
-        if worst_usd is not None:
-            await self._room(worst_usd)
-            self.account.set_aside(worst_usd)
-        stake = Held(worst_usd, self, is_open=worst_usd is not None)
-        try:
-            yield stake
-        finally:
-            stake.over()
+    def holding(self, body: Mapping[str, JSON]) -> Held:
+        return Held(self.worst_usd(body), self)
 
-    async def _room(self, worst_usd: float) -> None:
+    async def room(self, worst_usd: float) -> None:
         while not self.account.fits(worst_usd):
             if not self.account.out:
                 raise BudgetSpent(_refused(self.account, worst_usd), request_usd=worst_usd)
@@ -54,12 +44,22 @@ class Purse:
 
 @dataclass(slots=True)
 class Held:
-    """A Stake: the first that is said of it counts."""
+    """A Stake, held from entering to leaving it: the first that is said of it counts."""
 
     worst_usd: float | None
     purse: Purse
-    is_open: bool
+    is_open: bool = False
     left: bool = False
+
+    async def __aenter__(self) -> Held:
+        if self.worst_usd is not None:
+            await self.purse.room(self.worst_usd)
+            self.purse.account.set_aside(self.worst_usd)
+            self.is_open = True
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        self.over()
 
     def leaves(self) -> float | None:
         self.left = True

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import jiter
+import orjson
+
 from pipeline.call import media
 from pipeline.call.form import TOOL_NAME, Form
 from pipeline.records import JSON, Complaint, Constant, Medium, Pieces, Prompt, Reply, Text, Turn, Usage, Verbatim
@@ -21,6 +24,7 @@ MOST_TOKENS = 2**40
 """A count beyond this is no count; sums of such stay within 64 bits."""
 MOST_LEVELS = 100
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def _digest(*parts: bytes) -> bytes:
 
 def _canonical(value: JSON) -> bytes:
     """Sorted keys, no spaces. The standard library's encoder: a schema may hold integers of any size."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _fixed(form: Form) -> dict[str, JSON]:
@@ -248,11 +252,11 @@ def read(
 ) -> Reply | Unreadable:
     """A Reply from the body of a 200, or why it is none. Thinking blocks may come first: blocks are chosen by type.
 
-    The standard library reads it, not orjson: an answer may hold an integer beyond 64 bits, or half of a surrogate pair,
-    and what it means is decided in check/, not here.
+    Not by orjson: an answer may hold an integer beyond 64 bits, or half of a surrogate pair, and what it means is decided in
+    check/, not here.
     """
     try:
-        message = json.loads(raw)
+        message = _loaded(raw)
     except (ValueError, RecursionError) as error:
         return Unreadable(f"the body of the 200 is not JSON ({error}); it begins with {raw[:60]!r}")
     if not isinstance(message, dict) or not isinstance(content := message.get("content"), list):
@@ -266,7 +270,7 @@ def read(
         return Unreadable("the message has no usage or no stop_reason: it was cut, or a proxy changed it")
     return Reply(
         text=_answer_text(content, form),
-        content=_LONE_SURROGATES.sub("\ufffd", json.dumps(content, ensure_ascii=False)),
+        content=_dumped(content),
         stop_reason=_string(message["stop_reason"]) or "",
         model=_string(message.get("model")) or "",
         message_id=_string(message.get("id")) or "",
@@ -279,6 +283,23 @@ def read(
         geo=_string(usage.get("inference_geo")),
         refusal=_refusal(message.get("stop_details")),
     )
+
+
+def _loaded(raw: bytes) -> JSON:
+    """As the standard library reads it, which is asked where jiter refuses: halves of surrogate pairs it takes alone."""
+    try:
+        value: JSON = jiter.from_json(raw)
+    except ValueError:
+        value = json.loads(raw)
+    return value
+
+
+def _dumped(content: list[JSON]) -> str:
+    """Without halves of surrogate pairs. orjson writes neither those nor integers beyond 64 bits."""
+    try:
+        return orjson.dumps(content).decode()
+    except orjson.JSONEncodeError:
+        return _LONE_SURROGATES.sub("\ufffd", json.dumps(content, ensure_ascii=False))
 
 
 def _answer_text(content: list[JSON], form: Form) -> str:

@@ -174,7 +174,9 @@ def deeper_than(value: JSON, levels: int) -> bool:
             if isinstance(node, (dict, list))
             for child in (node.values() if isinstance(node, dict) else node)
         ]
-    return bool(layer)
+        if not layer:
+            return False
+    return True
 
 
 def _invalid(where: str, found: list[str]) -> ConfigInvalid:

@@ -28,7 +28,7 @@ import secrets
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -103,31 +103,48 @@ COMMIT;
 """
 """Takes over a journal of version 1. What it bought was bought without a budget, and counts in none."""
 UNPRICED = "CREATE INDEX IF NOT EXISTS unpriced ON paid (reply) WHERE priced = 0"
-SENT = """
-INSERT INTO open VALUES (:position, :ask, :key, 1, 1, NULL, :worst_usd)
-ON CONFLICT DO UPDATE SET
-    attempts = iif(key = :key, attempts, 0) + 1, key = :key, out = 1, reply = NULL, worst_usd = :worst_usd
+RECORDS = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP VIEW sent AS SELECT 0 AS position, 0 AS ask, 0 AS key, 0 AS worst_usd;
+CREATE TEMP TRIGGER sending INSTEAD OF INSERT ON sent BEGIN
+    INSERT INTO doubt SELECT worst_usd FROM open WHERE position = NEW.position AND out = 1 AND worst_usd > 0 AND ask = NEW.ask;
+    INSERT INTO open VALUES (NEW.position, NEW.ask, NEW.key, 1, 1, NULL, NEW.worst_usd)
+    ON CONFLICT DO UPDATE SET
+        attempts = iif(key = NEW.key, attempts, 0) + 1, key = NEW.key, out = 1, reply = NULL, worst_usd = NEW.worst_usd;
+END;
+CREATE TEMP VIEW replied AS
+SELECT 0 AS id, 0 AS position, 0 AS ask, 0 AS key, 0 AS request_id, 0 AS latency_s, 0 AS at, 0 AS body;
+CREATE TEMP TRIGGER replying INSTEAD OF INSERT ON replied BEGIN
+    INSERT INTO paid
+    VALUES (NEW.id, NEW.key, (SELECT worst_usd FROM open WHERE position = NEW.position AND ask = NEW.ask), 0);
+    INSERT INTO reply VALUES (NEW.id, NEW.position, NEW.ask, NEW.request_id, NEW.latency_s, NEW.at, NEW.body);
+    UPDATE open SET out = 0, reply = NEW.id WHERE position = NEW.position AND ask = NEW.ask;
+END;
+CREATE TEMP VIEW closed AS SELECT 0 AS position;
+CREATE TEMP TRIGGER closing INSTEAD OF INSERT ON closed BEGIN
+    INSERT INTO doubt SELECT worst_usd FROM open WHERE position = NEW.position AND out = 1 AND worst_usd > 0;
+    DELETE FROM open WHERE position = NEW.position;
+    DELETE FROM enclosed WHERE position = NEW.position AND result IS NOT NULL;
+END;
 """
-LOST = "INSERT INTO doubt SELECT worst_usd FROM open WHERE position = :position AND out = 1 AND worst_usd > 0"
-"""Before a row of `open` that is out is overwritten or removed."""
-LOST_ASK = f"{LOST} AND ask = :ask"
-PAID = "INSERT INTO paid VALUES (:id, :key, (SELECT worst_usd FROM open WHERE position = :position AND ask = :ask), 0)"
-"""Keys stand in a table of their own: reading them all must not read the replies."""
+"""A record is one statement, and these make of it what it means: each statement lets go of the interpreter's lock and takes it
+back from the event loop (5 a row instead of 10: 64 µs of CPU a row instead of 75, measured 2026-11-26). What was out when its
+row is asked again or closed goes to `doubt`. Keys stand in a table of their own, `paid`: reading them all must not read the
+replies."""
+SENT = "INSERT INTO sent VALUES (?, ?, ?, ?)"
+REPLIED = "INSERT INTO replied VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 PRICED = """
 UPDATE paid SET usd = :usd, priced = 1
 WHERE reply = (SELECT reply FROM open WHERE position = :position AND ask = :ask)
 """
-REPLIED = "INSERT INTO reply VALUES (:id, :position, :ask, :request_id, :latency_s, :at, :body)"
-FILED = "UPDATE open SET out = 0, reply = :id WHERE position = :position AND ask = :ask"
 UNPAID = "UPDATE open SET out = 0 WHERE position = :position AND ask = :ask"
 WHOSE = "SELECT key FROM paid WHERE reply = ?"
 REPLY = "SELECT position, body, request_id, nullif(latency_s, 0.0), at FROM reply WHERE id = ?"
 """Of a reply in a batch, stands 0 for a time that nobody tells."""
 DOUBTED = "INSERT INTO meta VALUES ('doubts', '1') ON CONFLICT DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-CLOSED = "DELETE FROM open WHERE position = :position"
+CLOSED = "INSERT INTO closed VALUES (?)"
+"""What of the row is still in a batch stays: its reply will be filed, whoever can use it then."""
 DROPPED = "DELETE FROM open WHERE position = :position AND out = 0"
-CLOSED_IN_BATCH = "DELETE FROM enclosed WHERE position = :position AND result IS NOT NULL"
-"""What is still in a batch stays: its reply will be filed, whoever can use it then."""
 DONE_WITH = ("DELETE FROM enclosed WHERE result IS NOT NULL", ())
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -149,11 +166,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """One record: its statements run in one transaction; `told` hears when it is durable."""
+    """One record: its statements run in one transaction; `durable` hears when it is."""
 
     statements: Iterable[Statement]
     """Gone through once more where the disk was full and its reserve is free again."""
-    told: Callable[[BaseException | None], None] | None = None
+    durable: asyncio.Future[None] | Future[None] | None = None
 
 
 class Journal:
@@ -166,11 +183,14 @@ class Journal:
         self._path = path
         self._ballast = path.with_name("ballast")
         self._full: PipelineError | None = None
-        self._queue: queue.Queue[_Write | None] = queue.Queue(BACKLOG)
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._drained = threading.Event()
+        """Set whenever records have been taken from the queue."""
         self._failed: PipelineError | None = None
         self._reader = _connect(path)
         self._check()
         writer = _connect(path)
+        writer.executescript(RECORDS)
         self.opened: dict[tuple[int, int], Opened] = {
             (position, ask): Opened(key, attempts, bool(out), reply)
             for position, ask, key, attempts, out, reply in self._read(
@@ -236,17 +256,14 @@ class Journal:
     async def sent(self, prompt: Prompt, key: bytes, worst_usd: float | None = None) -> None:
         if self._full is not None:
             raise self._full
-        where = {"position": prompt.position, "ask": prompt.place}
-        await self._durably((LOST_ASK, where), (SENT, {**where, "key": key, "worst_usd": worst_usd}))
+        await self._durably((SENT, (prompt.position, prompt.place, key, worst_usd)))
 
     async def replied(
         self, prompt: Prompt, key: bytes, *, body: bytes, request_id: str | None, latency_s: float, at: float
     ) -> None:
         self._last_reply += 1
         reply = self._last_reply
-        where = {"id": reply, "position": prompt.position, "ask": prompt.place}
-        record = {**where, "request_id": request_id, "latency_s": latency_s, "at": at, "body": body}
-        await self._durably((PAID, {**where, "key": key}), (REPLIED, record), (FILED, where))
+        await self._durably((REPLIED, (reply, prompt.position, prompt.place, key, request_id, latency_s, at, body)))
         self._index.add(key, reply)
 
     async def unpaid(self, prompt: Prompt, key: bytes) -> None:
@@ -268,8 +285,7 @@ class Journal:
             outcome.latency_s, outcome.answered_at, outcome.raw,
         )  # fmt: skip
         # A row that ends in doubt stays open, so that whoever asks it again knows that it may have been paid.
-        where = {"position": outcome.position}
-        closed = () if outcome.status is Status.IN_DOUBT else ((LOST, where), (CLOSED, where), (CLOSED_IN_BATCH, where))
+        closed = () if outcome.status is Status.IN_DOUBT else ((CLOSED, (outcome.position,)),)
         self._any_long = self._any_long or is_long(outcome)
         long = (noted(outcome),) if self._any_long else ()
         self._put(_Write(((ENDED, record), *long, *closed)))
@@ -383,7 +399,7 @@ class Journal:
     def flush(self) -> None:
         """Returns once everything told so far is durable."""
         done: Future[None] = Future()
-        self._put(_Write((), lambda error: done.set_exception(error) if error else done.set_result(None)))
+        self._put(_Write((), done))
         done.result()
 
     def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -445,36 +461,24 @@ class Journal:
         await self._told(statements)
 
     async def _told(self, statements: Iterable[Statement]) -> None:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def settle(error: BaseException | None) -> None:
-            if done.cancelled():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-        def told(error: BaseException | None) -> None:
-            with suppress(RuntimeError):  # the loop is gone: nobody waits any more
-                loop.call_soon_threadsafe(settle, error)
-
-        self._put(_Write(statements, told))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(_Write(statements, done))
         await done
 
     def _put(self, write: _Write) -> None:
         if self._failed is not None:
             raise self._failed
+        while self._queue.qsize() >= BACKLOG:
+            self._drained.clear()
+            if self._queue.qsize() >= BACKLOG:
+                self._drained.wait()
         self._queue.put(write)
 
     def _write(self, connection: sqlite3.Connection) -> None:
         try:
             while (group := self._gathered()) is not None:
                 error = self._failed or self._commit(connection, group)
-                for write in group:
-                    if write.told is not None:
-                        write.told(error)
+                _settle([write.durable for write in group if write.durable is not None], error)
         finally:
             connection.close()
 
@@ -493,6 +497,7 @@ class Journal:
                 self._queue.put(None)
                 break
             group.append(write)
+        self._drained.set()
         return group
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Write]) -> PipelineError | None:
@@ -525,6 +530,30 @@ class Journal:
         told = refused(f"the journal {self._path} cannot be written: {error}")
         told.__cause__ = error
         return told
+
+
+def _settle(waiting: list[asyncio.Future[None] | Future[None]], error: BaseException | None) -> None:
+    """Tells those who wait for a commit, and each event loop once: to wake it takes a system call (with one a record, the
+    journal took 109 µs of CPU a row instead of 75; measured 2026-11-26)."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for done in waiting:
+        if isinstance(done, asyncio.Future):
+            loops.setdefault(done.get_loop(), []).append(done)
+        else:
+            _conclude([done], error)
+    for loop, theirs in loops.items():
+        with suppress(RuntimeError):  # the loop is gone: nobody waits any more
+            loop.call_soon_threadsafe(_conclude, theirs, error)
+
+
+def _conclude(waiting: Sequence[asyncio.Future[None] | Future[None]], error: BaseException | None) -> None:
+    for done in waiting:
+        if done.cancelled():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
 
 
 def _hold_back(ballast: Path, reserve_bytes: int) -> None:

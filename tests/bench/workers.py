@@ -1,4 +1,4 @@
-"""`python -m tests.bench_workers`: what a row costs in the run's own process and in its workers, with one process and several.
+"""`python -m tests.bench.workers`: what a row costs in the run's own process and in its workers, with one process and several.
 
 CPU, user and system, from the kernel's accounting: of the run's process, and of all its workers together. What a start costs
 (each worker imports the SDK) is taken out by the difference between a long run and a short one. The server has a process of its
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commands.embedded import running
-from tests.bench import prepared
+from tests.bench.jobs import made
 
 RUN = """
 import json, resource, sys
@@ -41,8 +41,7 @@ class Run:
 
 
 def run(folder: Path, rows: int, url: str, at_once: int, workers: int) -> Run:
-    folder.mkdir()
-    prepared(folder, rows, url, at_once)
+    made(folder, rows, url, at_once)
     started = time.monotonic()
     said = subprocess.run(
         [sys.executable, "-c", RUN, "--set", f"run.workers={workers}"], cwd=folder, stdout=subprocess.PIPE, check=True
