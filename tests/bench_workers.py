@@ -73,9 +73,9 @@ def line(workers: int, short: Run, long: Run) -> str:
     own_ms, workers_ms, server_ms = (seconds / rows * 1000 for seconds in differences)
     alone_ms = max(own_ms, server_ms, workers_ms / max(workers, 1))
     bound_ms = max(alone_ms, (own_ms + workers_ms + server_ms) / (os.cpu_count() or 1))
-    rates = f"{workers:>11}{rows / (long.wall_s - short.wall_s):>11.0f}{own_ms:>11.2f}{workers_ms:>11.2f}{server_ms:>11.2f}"
-    sizes = f"{short.own_s + short.workers_s:>11.1f}{long.own_mb:>11.0f}{long.largest_worker_mb:>11.0f}"
-    return f"{rates}{1000 / bound_ms:>11.0f}{1000 / own_ms:>11.0f}{sizes}"
+    rates = f"{workers:>12}{rows / (long.wall_s - short.wall_s):>12.0f}{own_ms:>12.2f}{workers_ms:>12.2f}{server_ms:>12.2f}"
+    sizes = f"{short.own_s + short.workers_s:>12.1f}{long.own_mb:>12.0f}{long.largest_worker_mb:>12.0f}"
+    return f"{rates}{1000 / bound_ms:>12.0f}{1000 / own_ms:>12.0f}{sizes}"
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.at_once} at once")  # noqa: T201
-    print("".join(f"{name:>11}" for name in HEAD))  # noqa: T201
+    print("".join(f"{name:>12}" for name in HEAD))  # noqa: T201
     with tempfile.TemporaryDirectory() as name, running("rehearsal") as url:
         for number in range(options.rounds):
             for workers in options.workers:
