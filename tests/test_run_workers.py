@@ -24,7 +24,7 @@ WORKER = "pipeline.call.sender"
 AT_ONCE = 24
 HELD = 20
 """Requests that are out after the first one, before more may be: enough for three workers to be wanted."""
-LATEST_S = 60.0
+LATEST_S = 100.0
 
 TROUBLE: dict[str, Callable[[Asked], Canned]] = {
     "overloaded": lambda asked: error(529, "overloaded_error", retry_after="0"),

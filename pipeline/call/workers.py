@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -132,28 +132,32 @@ class Workers:
     async def _life(self, member: Member) -> None:
         """Of one worker, from its start to what is said of its end."""
         link = _Link(member, self._brought, self._change)
-        with ExitStack() as stack:
-            try:
-                said = stack.enter_context(tempfile.TemporaryFile())
-                ours, theirs = map(stack.enter_context, socket.socketpair())
+        try:
+            how = await self._lived(link)
+        except OSError as error:
+            how = f"it could not be started: {error}"
+        self._lost(link, how)
+
+    async def _lived(self, link: _Link) -> str:
+        """How it ended. Raises OSError where it could not begin."""
+        with tempfile.TemporaryFile() as said:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
                 process = _started(self._command, theirs, said)
-            except OSError as error:
-                self._lost(link, f"it could not be started: {error}")
-                return
-            theirs.close()
-            link.kill = process.kill
-            self._links[member.number] = link
-            try:
-                await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
-                link.say(Begin(self._access))
-                if self._closing:
-                    link.end()
-                await link.lost.wait()
-                await asyncio.to_thread(_ended, process)
-            finally:
-                process.kill()  # if it has ended, that does nothing
-                process.wait()
-            self._lost(link, _how(process.returncode, said))
+                theirs.close()
+                link.kill = process.kill
+                self._links[link.member.number] = link
+                try:
+                    await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+                    link.say(Begin(self._access))
+                    if self._closing:
+                        link.end()
+                    await link.lost.wait()
+                    await asyncio.to_thread(_ended, process)
+                finally:
+                    process.kill()  # if it has ended, that does nothing
+                    process.wait()
+            return _how(process.returncode, said)
 
     def _lost(self, link: _Link, how: str) -> None:
         """It has ended."""
@@ -169,8 +173,8 @@ class Workers:
         self._change()
 
     def _brought(self, link: _Link, told: Told) -> None:
-        self._crew.gave(link.member)
         waiting, _ = link.waiting.pop(told.number)
+        self._crew.gave(link.member)
         if not waiting.done():  # else nobody waits for it any more
             waiting.set_result(told.result)
 

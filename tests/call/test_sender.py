@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 from pipeline.call.frames import Ask, Begin, Here, framed
 from pipeline.call.workers import COMMAND
@@ -14,11 +15,13 @@ from tests.api import Asked, Canned, message, serving
 from tests.call.test_workers import ACCESS
 
 
-def test_one_that_cannot_make_its_client_says_why_and_ends() -> None:
+def test_one_that_cannot_make_its_client_says_why_and_ends(tmp_path: Path) -> None:
+    """In whatever folder: a file there that is called like a module is not imported."""
+    (tmp_path / "orjson.py").write_text("raise SystemExit('not yours')")
     ours, theirs = socket.socketpair()
     with ours, theirs:
         environment = {**os.environ, "ANTHROPIC_API_KEY": "no key at all"}
-        process = subprocess.Popen(COMMAND, stdin=theirs.fileno(), stderr=subprocess.PIPE, env=environment)
+        process = subprocess.Popen(COMMAND, stdin=theirs.fileno(), stderr=subprocess.PIPE, env=environment, cwd=tmp_path)
         ours.sendall(b"".join(framed(Begin(replace(ACCESS, keyless=False)))))
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
