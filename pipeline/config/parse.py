@@ -25,7 +25,6 @@ from pipeline.remote import SCHEMES, WEB
 from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
-    ("input", "pages_per_request"): None,
     ("run", "workers"): 1,
     ("run", "engine"): "local",
 }
