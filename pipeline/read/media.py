@@ -19,7 +19,7 @@ from pipeline.read.excerpts import Excerpt, excerpts, uncut
 from pipeline.read.pages import pages
 from pipeline.read.picture import NoPicture, Picture, picture
 from pipeline.read.reference import Found, Missing, References
-from pipeline.read.scale import MOST_PIXELS, Sight, fitted, tokens
+from pipeline.read.scale import MOST_PIXELS, MOST_WEBP_PIXELS, Sight, fitted, tokens
 from pipeline.read.shrink import Recipe, shrunk
 from pipeline.records import Document, Image, Link, Medium, Row
 
@@ -174,6 +174,11 @@ class Media:
         digest = sha256(content).hexdigest()
         if recipe is None:
             return Image(f"image/{seen.kind}", content, digest, tokens(seen.width, seen.height))
+        if seen.kind == "webp" and seen.width * seen.height > MOST_WEBP_PIXELS:
+            raise Unfit(
+                f"{where} is a WEBP of {seen.width} × {seen.height} pixels, more than the {MOST_WEBP_PIXELS:,} that are made "
+                "smaller here; scale it down, or save it as JPEG or PNG"
+            )
         try:
             made = self.shrink(content, recipe)
         except Unmade as error:
