@@ -83,6 +83,8 @@ class Document:
     """The SHA-256 of the bytes that it was made from."""
     tokens: int
     """About what the model counts for it."""
+    title: str | None = None
+    """What the model is told of it: which pages of a longer one it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class Row:
     """What may answer it."""
     media: tuple[Medium, ...] = ()
     """Pictures and documents, in the order in which the prompt shows them."""
+    shares: tuple[tuple[Medium, ...], ...] = ()
+    """The same shared out to several requests, where one may not hold so many pages; empty: they are in `media`."""
 
 
 @dataclass(frozen=True, slots=True)

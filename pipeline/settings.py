@@ -128,6 +128,8 @@ class Input:
     """A picture's length in base64."""
     max_row_mb: Annotated[float, Gt(0)] = 30.0
     """All that a row brings into its first request."""
+    pages_per_request: Annotated[int, Ge(1), Le(600), doc("a whole number from 1 to 600")] | None = None
+    """Of PDFs; a row with more is asked about in several requests. None: it is an input_error where the model takes fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

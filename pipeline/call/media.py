@@ -44,19 +44,25 @@ def block(medium: Medium) -> JSON:
             return _image({"type": "url", "url": medium.url})
         case Document(media_type="text/plain"):
             source = {"type": "text", "media_type": medium.media_type, "data": medium.data.decode()}
-            return {"type": "document", "source": source}
+            return {"type": "document", "source": source, **_titled(medium)}
         case Document():
             source = {"type": "base64", "media_type": medium.media_type, "data": Encoded.of(medium)}
-            return {"type": "document", "source": source}
+            return {"type": "document", "source": source, **_titled(medium)}
 
 
 def named(medium: Medium) -> JSON:
     """What stands for the block in the request key: equal for equal bytes, and no megabytes to hash again."""
     match medium:
-        case Image() | Document():
-            return {"type": type(medium).__name__.lower(), "media_type": medium.media_type, "sha256": medium.digest}
+        case Image():
+            return {"type": "image", "media_type": medium.media_type, "sha256": medium.digest}
+        case Document():
+            return {"type": "document", "media_type": medium.media_type, "sha256": medium.digest, **_titled(medium)}
         case Link():
             return block(medium)
+
+
+def _titled(document: Document) -> dict[str, JSON]:
+    return {} if document.title is None else {"title": document.title}
 
 
 def characters(medium: Medium) -> int:

@@ -64,11 +64,16 @@ def _out_of_place(job: Job) -> list[str]:
         "instructions": long.instructions is not None,
     }
     of_none = ("column", "tokens") if long.do == "fail" else ()
-    of_split = ("combine", "instructions") if long.do != "split" else ()
+    # What is asked about in several requests, texts or PDFs, is combined by the same rules.
+    of_split = ("combine", "instructions") if not _in_pieces(job) else ()
     found = [f"prompt.long.{key}: has no use with do: {long.do}" for key in (*of_none, *of_split) if said[key]]
     if said["combine"] and said["instructions"]:
         found.append("prompt.long.instructions: has no use where prompt.long.combine names reducers: no prompt combines")
     return found
+
+
+def _in_pieces(job: Job) -> bool:
+    return job.prompt.long.do == "split" or job.input.pages_per_request is not None
 
 
 def _faults(job: Job, fit: Fit, needs: Sequence[str], texts: Sequence[str]) -> list[str]:
@@ -121,7 +126,7 @@ class Combining:
 def combining_of(job: Job, schema: Schema, constant: Constant, form: Form, asked: str) -> Combining | None:
     """None where no row is asked about in pieces. `form`: of the answer, before a cache was ruled out. Raises ConfigInvalid."""
     long = job.prompt.long
-    if long.do != "split":
+    if not _in_pieces(job):
         return None
     if long.combine != "prompt":
         if faults := rules.faults(long.combine, schema):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from pipeline.read.media import Media, Terms
 from pipeline.read.reference import References
 from pipeline.read.scale import SHARP, STANDARD
 from pipeline.read.source import Source
+from pipeline.records import ASKS_A_PIECE
 from pipeline.settings import Job
 
 WIDE_WINDOW = 1_000_000
@@ -39,6 +40,8 @@ def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None
     """
     keys = media_columns(job, source)
     if not keys:
+        if job.input.pages_per_request is not None:
+            raise ConfigInvalid("input.pages_per_request: has no use without prompt.documents")
         return None
     schema, listing, faults = source.schema, folder.root(source.files[0]), []
     if listing is not None and job.input.root is not None:
@@ -55,10 +58,12 @@ def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None
         kind = schema.field(name).type if name in schema.names else pa.null()  # that it is there is checked elsewhere
         if not _may_hold_media(kind):
             faults.append(f"{key}: column {name!r} holds {kind}, which is neither bytes nor a path")
-    if faults:
-        raise ConfigInvalid("the images and documents cannot be read", faults=faults)
     about = facts(job.model.name)
     is_wide = about.window >= WIDE_WINDOW
+    most_pages = MOST_PAGES if is_wide else MOST_PAGES_NARROW
+    faults += _shared_out(job, most_pages)
+    if faults:
+        raise ConfigInvalid("the images and documents cannot be read", faults=faults)
     most_bytes = round(job.input.max_row_mb * 1e6)
     root = listing if job.input.root is None else Path(job.input.root)
     return Media(
@@ -72,8 +77,9 @@ def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None
         terms=Terms(
             sight=SHARP if about.sharp else STANDARD,
             most_images=MOST_IMAGES if is_wide else MOST_IMAGES_NARROW,
-            most_pages=MOST_PAGES if is_wide else MOST_PAGES_NARROW,
+            most_pages=most_pages,
             image_bytes=round(job.input.max_image_mb * 1e6),
+            pages_each=job.input.pages_per_request,
         ),
         columns=frozenset(columns),
         # The list of a folder's files tells of itself that one has changed.
@@ -81,9 +87,34 @@ def media_of(job: Job, source: Source, columns: Collection[str]) -> Media | None
     )
 
 
+def _shared_out(job: Job, most_pages: int) -> Iterator[str]:
+    """What is wrong with sharing out PDFs to several requests."""
+    pages, key = job.input.pages_per_request, "input.pages_per_request"
+    if pages is None:
+        return
+    if pages > most_pages:
+        yield f"{key}: {job.model.name} takes {most_pages} pages in one request at most"
+    if not job.prompt.documents:
+        yield f"{key}: has no use without prompt.documents"
+    if job.prompt.images:
+        yield f"{key}: prompt.images would go, and be paid, with each part of a PDF; leave one of the two out"
+    if len(job.prompt.user) > 1:
+        yield f"{key}: is for a prompt of one turn: what an earlier reply says of all pages would not be true of some of them"
+    if job.prompt.long.do == "truncate":
+        yield f"{key}: prompt.long: truncate would cut the same text for each part of a PDF; leave one of the two out"
+    if job.check.asks >= ASKS_A_PIECE:
+        yield f"check.asks: with {key} at most {ASKS_A_PIECE - 1}"
+
+
 def notes(media: Media | None) -> tuple[str, ...]:
     """What is done to images before they are sent, for a person: nothing happens to them unsaid."""
-    if media is None or not media.images:
+    if media is None:
+        return ()
+    if (pages := media.terms.pages_each) is not None:
+        return (
+            f"PDFs of more than {pages:,} pages go in several requests, and the answers are combined (prompt.long.combine)",
+        )
+    if not media.images:
         return ()
     sight = media.terms.sight
     return (

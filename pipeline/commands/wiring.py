@@ -44,7 +44,7 @@ from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
 from pipeline.events import Listener
-from pipeline.job.work import LONG, REQUEST, Work
+from pipeline.job.work import LONG, PAGES, REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.format import Told
 from pipeline.read.media import Media
@@ -55,6 +55,7 @@ from pipeline.remote import place
 from pipeline.render.constant import constant
 from pipeline.render.long import Asked, Fit, fitted
 from pipeline.render.prompt import Asks, again, follow, prompt
+from pipeline.render.shares import shared
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema
@@ -120,7 +121,7 @@ class Loaded:
         """Of a row with its media."""
         most_bytes = round(self.job.input.max_row_mb * 1e6)
         whole = partial(prompt, templates=self.templates, constant=self.constant, most_bytes=most_bytes)
-        return partial(fitted, fit=self.fit, prompt=whole)
+        return partial(shared, prompt=partial(fitted, fit=self.fit, prompt=whole))
 
     def first(self, row: Row) -> Asked:
         """The first question about a row as it was read, as large as it will be sent, though not fit to be sent."""
@@ -157,7 +158,7 @@ def loaded(config: Path, overrides: Sequence[str], limit: int | None = None) -> 
     forms = tuple(cached(one, fixed) for one in forms)
     fit = fit_of(job, source.schema, needs, fixed, forms[-1], grown(forms[-1], job.check.grow_max_tokens))
     shapes = tuple(shape(fixed, one, by, free=its is None) for one, its in zip(forms, earlier, strict=False))
-    further = FURTHER[job.prompt.long.do]
+    further = FURTHER["split" if job.input.pages_per_request else job.prompt.long.do]
     columns = Columns.plan(source.schema, job.output.keep, fields(schema), job.output.prefix, further=further)
     check_target(place(job.output.path), columns)
     prices = shipped_prices()
@@ -466,6 +467,8 @@ def parts(made: Loaded) -> dict[str, str]:
         values["prompt.documents"] = job.prompt.documents
     if long := long_part(job, made.fit):
         values[LONG] = long
+    if job.input.pages_per_request is not None:
+        values[PAGES] = job.input.pages_per_request
     # Only where there is something: run folders that are older than these keys have no such part.
     if made.form.stop_sequences:
         values["model.stop_sequences"] = made.form.stop_sequences

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import ConfigInvalid
-from pipeline.job.work import LONG, REQUEST, Work
+from pipeline.job.work import LONG, PAGES, REQUEST, Work
 from pipeline.read.rows import rows
 from pipeline.records import JSON, Pieces, Prompt, Row
 from pipeline.write.journal import Journal
@@ -108,7 +108,8 @@ def bought_again(work: Work, journal: Journal, total: int) -> Again:
 def _several(work: Work) -> bool:
     """Whether what a row asks, now or when it was paid for, may be more than one request."""
     before = (work.folder.read_json(work.folder.job) or {}).get(PARTS)
-    return bool(work.shape.earlier) or LONG in work.parts or (isinstance(before, dict) and LONG in before)
+    parts = {*work.parts, *(before if isinstance(before, dict) else ())}
+    return bool(work.shape.earlier) or not parts.isdisjoint((LONG, PAGES))
 
 
 def _unpaid(work: Work, journal: Journal, asked: Prompt | Pieces, now: bytes) -> list[bytes]:

@@ -26,8 +26,8 @@ from pipeline.write.table_columns import Columns
 
 REQUEST = "request"
 """The part that stands for all of a request, with what this program puts into it."""
-LONG = "prompt.long"
-"""The part of a job that asks about long texts in pieces, or without their end."""
+LONG, PAGES = "prompt.long", "input.pages_per_request"
+"""The parts of a job that asks about long texts in pieces or without their end, and about long PDFs in several requests."""
 
 
 @dataclass(frozen=True, slots=True)

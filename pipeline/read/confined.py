@@ -42,17 +42,17 @@ def asked_of(module: str, what: dict[str, Any], data: bytes) -> bytes:
     return done.stdout
 
 
-def answered(work: Callable[[dict[str, Any], bytes], bytes]) -> int:
+def answered(work: Callable[[dict[str, Any], bytes], bytes], *, memory_bytes: int = MEMORY_BYTES) -> int:
     """Does what stdin says, within the limits; the exit code. For the process that `asked_of` starts."""
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     warnings.simplefilter("ignore")
     what = json.loads(sys.stdin.buffer.readline())
     try:
         made = work(what, sys.stdin.buffer.read())
     except MemoryError:
-        return _failed(f"it takes more than {MEMORY_BYTES >> 30} GiB of memory")
+        return _failed(f"it takes more than {memory_bytes / 1e9:.1f} GB of memory")
     except Exception as error:  # noqa: BLE001 whatever a decoder raises is a fact about these bytes
         return _failed(" ".join(str(error).split()) or type(error).__name__)
     sys.stdout.buffer.write(made)

@@ -41,7 +41,8 @@ class Excerpt:
 
 
 def excerpts(data: bytes, pages: int) -> tuple[Excerpt, ...] | None:
-    """The PDF in order, `pages` at a time, the last perhaps fewer; none where it has no page. None where it is encrypted.
+    """The PDF in order, `pages` at a time, the last perhaps fewer; none where it has no page; itself where it has no more than
+    that. None where it is encrypted.
 
     Takes milliseconds a page. Raises confined.Unmade.
     """
@@ -83,9 +84,19 @@ def cut(data: bytes, pages: int, *, lean: bool) -> tuple[Excerpt, ...] | None:
     # Also one that opens without a password: the API takes none that is encrypted (build-with-claude/pdf-support).
     if reader.is_encrypted:
         return None
-    count = len(reader.pages)
-    ranges = [range(first, min(first + pages, count)) for first in range(0, count, pages)]
+    ranges = _ranges(len(reader.pages), pages)
+    if len(ranges) == 1:
+        return (Excerpt(1, ranges[0].stop, data),)
     return tuple(Excerpt(one.start + 1, one.stop, _excerpt(reader, one, lean=lean)) for one in ranges)
+
+
+def uncut(data: bytes, count: int, pages: int) -> tuple[Excerpt, ...]:
+    """The same of a PDF of `count` pages for whoever only wants to know how many there are: about as long, but no PDFs."""
+    return tuple(Excerpt(one.start + 1, one.stop, data[: len(data) * len(one) // count]) for one in _ranges(count, pages))
+
+
+def _ranges(count: int, pages: int) -> list[range]:
+    return [range(first, min(first + pages, count)) for first in range(0, count, pages)]
 
 
 def _excerpt(reader: PdfReader, pages: range, *, lean: bool) -> bytes:

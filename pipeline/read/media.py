@@ -12,14 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import TypeVar
 
 from pipeline.read.confined import Unmade
+from pipeline.read.excerpts import Excerpt, excerpts, uncut
 from pipeline.read.pages import pages
 from pipeline.read.picture import NoPicture, Picture, picture
 from pipeline.read.reference import Found, Missing, References
-from pipeline.read.scale import MOST_PIXELS, Sight, fitted, tokens
+from pipeline.read.scale import MOST_PIXELS, MOST_WEBP_PIXELS, Sight, fitted, tokens
 from pipeline.read.shrink import Recipe, shrunk
 from pipeline.records import Document, Image, Link, Medium, Row
+
+T = TypeVar("T")
 
 PAGE_TEXT_TOKENS = 2_250
 """A page of a PDF counts as its text, 1,500 to 3,000 tokens, and as a picture (build-with-claude/pdf-support)."""
@@ -40,6 +44,8 @@ class Terms:
     most_pages: int
     image_bytes: int
     """The longest picture, counted in base64."""
+    pages_each: int | None = None
+    """Of PDFs in one request, where those of more are shared out to several; None: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Media:
     """Whether files are read that the input only names: they may change while the input does not."""
     shrink: Callable[[bytes, Recipe], bytes] = shrunk
     count: Callable[[bytes], int | None] = pages
+    cut: Callable[[bytes, int], tuple[Excerpt, ...] | None] | None = excerpts
+    """None: it is only wanted to know how many excerpts there are."""
 
     @property
     def under(self) -> str:
@@ -65,11 +73,13 @@ class Media:
     def named(self) -> Media:
         """The same for whoever only wants to know which request a row makes: nothing is made anew and no page is counted. The
         row must not be sent."""
-        return replace(self, shrink=lambda data, _: data, count=lambda _: 1)
+        one = replace(self, shrink=lambda data, _: data, count=lambda _: 1, cut=None)
+        # Which requests a row makes hangs on its pages, if it may make several.
+        return one if self.terms.pages_each is None else replace(one, count=self.count)
 
     def unshrunk(self) -> Media:
         """The same for whoever wants to know what the request holds, but not to send it."""
-        return replace(self, shrink=lambda data, _: data)
+        return replace(self, shrink=lambda data, _: data, cut=None)
 
     def of(self, row: Row) -> Row:
         """The row with its media, or with its first fault. Reads files. May take a second where a picture is made anew."""
@@ -77,10 +87,48 @@ class Media:
             return row
         values = {name: value for name, value in row.values.items() if name in self.columns}
         try:
+            if self.terms.pages_each is not None:
+                first, *others = self._shares(row, self.terms.pages_each)
+                if others:
+                    return replace(row, values=values, shares=(first, *others))
+                return replace(row, values=values, media=first)
             media = tuple(self._media(row))
         except Unfit as unfit:
             return replace(row, values=values, fault=str(unfit))
         return replace(row, values=values, media=media)
+
+    def _shares(self, row: Row, most: int) -> tuple[tuple[Medium, ...], ...]:
+        """The documents in their order, as many as fit into a request together, longer ones page by page."""
+        shares: list[tuple[Medium, ...]] = [()]
+        left = most
+        for name, found in self._found(row, self.documents):
+            for document, page_count in self._parts(_there(name, found), _where(name, found), most):
+                if page_count > left:
+                    shares.append(())
+                    left = most
+                shares[-1] += (document,)
+                left -= page_count
+        if shares == [()]:
+            raise Unfit(f"nothing stands in {', '.join(self.documents)}: there is nothing to look at")
+        return tuple(shares)
+
+    def _parts(self, content: bytes | str, where: str, most: int) -> Iterator[tuple[Document, int]]:
+        """A document, or its excerpts of at most so many pages, each with its pages."""
+        if isinstance(content, str) or not _is_pdf(content):
+            yield self._document(content, where)
+            return
+        cutting = self.cut
+        cut = None if cutting is None else _read(lambda: cutting(content, most), where)
+        counted = _read(lambda: self.count(content), where) if cut is None else cut[-1].last if cut else 0
+        count = _page_count(counted, where)
+        whole = self._pdf(content, count)
+        if count <= most:
+            yield whole, count
+            return
+        for one in cut or uncut(content, count, most):
+            named, size = f"pages {one.first} to {one.last} of {count}", one.last - one.first + 1
+            tokens = whole.tokens // count * size
+            yield replace(whole, data=one.data, digest=f"{whole.digest} {named}", tokens=tokens, title=named), size
 
     def _media(self, row: Row) -> Iterator[Medium]:
         documents = list(self._found(row, self.documents))
@@ -126,6 +174,11 @@ class Media:
         digest = sha256(content).hexdigest()
         if recipe is None:
             return Image(f"image/{seen.kind}", content, digest, tokens(seen.width, seen.height))
+        if seen.kind == "webp" and seen.width * seen.height > MOST_WEBP_PIXELS:
+            raise Unfit(
+                f"{where} is a WEBP of {seen.width} × {seen.height} pixels, more than the {MOST_WEBP_PIXELS:,} that are made "
+                "smaller here; scale it down, or save it as JPEG or PNG"
+            )
         try:
             made = self.shrink(content, recipe)
         except Unmade as error:
@@ -151,18 +204,34 @@ class Media:
         """The document, and how many pages of a PDF it is."""
         if isinstance(content, str):
             raise Unfit(f"{where} is a URL: those of pictures are passed on, those of documents are not")
-        digest = sha256(content).hexdigest()
-        if content.lstrip()[:5] != b"%PDF-":
-            return Document("text/plain", _text(content, where), digest, len(content) // BYTES_A_TOKEN), 0
-        try:
-            count = self.count(content)
-        except Unmade as error:
-            raise Unfit(f"{where} is a PDF that cannot be read: {error}") from error
-        if count is None:
-            raise Unfit(f"{where} is an encrypted PDF, which the API does not take; save it without password")
-        if not count:
-            raise Unfit(f"{where} is a PDF without pages")
-        return Document("application/pdf", content, digest, count * (self.terms.sight.tokens + PAGE_TEXT_TOKENS)), count
+        if not _is_pdf(content):
+            text = _text(content, where)
+            return Document("text/plain", text, sha256(content).hexdigest(), len(content) // BYTES_A_TOKEN), 0
+        count = _page_count(_read(lambda: self.count(content), where), where)
+        return self._pdf(content, count), count
+
+    def _pdf(self, content: bytes, count: int) -> Document:
+        tokens = count * (self.terms.sight.tokens + PAGE_TEXT_TOKENS)
+        return Document("application/pdf", content, sha256(content).hexdigest(), tokens)
+
+
+def _is_pdf(content: bytes) -> bool:
+    return content.lstrip()[:5] == b"%PDF-"
+
+
+def _read(read: Callable[[], T], where: str) -> T:
+    try:
+        return read()
+    except Unmade as error:
+        raise Unfit(f"{where} is a PDF that cannot be read: {error}") from error
+
+
+def _page_count(count: int | None, where: str) -> int:
+    if count is None:
+        raise Unfit(f"{where} is an encrypted PDF, which the API does not take; save it without password")
+    if not count:
+        raise Unfit(f"{where} is a PDF without pages")
+    return count
 
 
 def _there(name: str, found: Found | Missing) -> bytes | str:

@@ -13,6 +13,8 @@ PATCH = 28
 """Pixels a side that make one token."""
 MOST_PIXELS = 8_000 * 8_000
 """The API takes 8,000 pixels a side at most; what holds more than that square is not unpacked here either."""
+MOST_WEBP_PIXELS = 32_000_000
+"""Of a WEBP that must be unpacked: its decoder takes 16 bytes for each, those of other kinds 4 (Pillow 13, 2026-11-26)."""
 MANY, MANY_SIDE = 20, 2_000
 """With more pictures than this in a request, each side ends there."""
 

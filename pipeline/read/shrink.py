@@ -9,6 +9,7 @@ import io
 import sys
 import warnings
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.read.confined import answered, asked_of
@@ -16,7 +17,11 @@ from pipeline.read.confined import answered, asked_of
 if TYPE_CHECKING:
     from PIL import Image
 
+MEMORY_BYTES = 600_000_000
+"""The largest picture takes 350 MB, the largest WEBP that is taken 550 MB, this program itself 60 MB among them."""
 QUALITY = 90
+STRIP_PIXELS = 1 << 22
+"""Of a picture that is made smaller, so many at a time."""
 UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -60,15 +65,8 @@ def _made(what: dict[str, Any], data: bytes) -> bytes:
         # A JPEG is decoded at a half or a quarter of its size where that is enough.
         opened.draft(None, (2 * max(recipe.width, recipe.height),) * 2)
         opened.load()
-        image: Image.Image = opened
-        if image.mode in ("1", "P", "PA"):
-            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-        elif image.mode.startswith("I;"):
-            image = image.convert("I")
-        # Smaller first: at its full size, each copy of the largest picture is a quarter of a gigabyte.
         size = (recipe.height, recipe.width) if recipe.orientation >= 5 else (recipe.width, recipe.height)
-        if image.size != size:
-            image = image.resize(size, Image.Resampling.LANCZOS)
+        image = scaled(opened, size)
     if recipe.orientation in UPRIGHT:
         image = image.transpose(Image.Transpose[UPRIGHT[recipe.orientation]])
     image = _eight_bits(image)
@@ -83,6 +81,36 @@ def _made(what: dict[str, Any], data: bytes) -> bytes:
     else:
         image.save(out, "PNG")
     return out.getvalue()
+
+
+def scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in that size and with colours that can be mixed, made strip by strip: at its full size, each copy of the
+    largest picture is a quarter of a gigabyte."""
+    from PIL import Image
+
+    (width, height), step = size, image.height / size[1]
+    if image.size == size:
+        return _mixable(image)
+    rows = max(1, round(STRIP_PIXELS / image.width / step))
+    made: Image.Image | None = None
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        # The kernel looks three rows of the result beyond each edge.
+        first, last = max(0, int((top - 3) * step) - 1), min(image.height, ceil((bottom + 3) * step) + 1)
+        strip = _mixable(image.crop((0, first, image.width, last)))
+        box = (0, top * step - first, image.width, min(bottom * step, image.height) - first)
+        part = strip.resize((width, bottom - top), Image.Resampling.LANCZOS, box=box)
+        made = made or Image.new(part.mode, size)
+        made.paste(part, (0, top))
+    assert made is not None, "a picture has rows"
+    return made
+
+
+def _mixable(image: Image.Image) -> Image.Image:
+    """In colours instead of places in a palette, or in numbers that can be reckoned with."""
+    if image.mode in ("1", "P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.convert("I") if image.mode.startswith("I;") else image
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -105,4 +133,4 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 if __name__ == "__main__":
-    sys.exit(answered(_made))
+    sys.exit(answered(_made, memory_bytes=MEMORY_BYTES))

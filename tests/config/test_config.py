@@ -518,6 +518,7 @@ def test_canonical_is_json_with_every_key() -> None:
         "allow_urls": False,
         "max_image_mb": 10.0,
         "max_row_mb": 30.0,
+        "pages_per_request": None,
     }
     run = whole["run"]
     assert isinstance(run, dict)

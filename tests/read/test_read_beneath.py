@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from itertools import product
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -68,6 +70,71 @@ def test_anything_else_is_refused(root: Path, name: str, why: str) -> None:
     os.mkfifo(root / "pipe")
     with pytest.raises(Refused, match=why):
         Folder(root).read(name, 100)
+
+
+UPWARD = (
+    "..",
+    "../.",
+    ".. ",
+    "..;",
+    "....",
+    "%2e%2e",
+    "%252e%252e",
+    ".%00.",
+    "\uff0e\uff0e",
+    "\u2025",
+    "..\u200b",
+    "\u202e..",
+    "a/..",
+    "A/..",
+)
+BETWEEN = ("/", "//", "/./", "\\", "\\/", "%2f", "%5c", "\u2215", "\uff0f", "/\0/", "/\n/")
+TARGETS = (
+    *("outside", "OUTSIDE", "outside\0.png", "outside%00.png", "outside/", "outside/.", "root/../outside", "outs\u0131de"),
+    *(
+        "etc/passwd",
+        "proc/self/environ",
+        "proc/self/mem",
+        "proc/self/fd/0",
+        "proc/self/root/etc/passwd",
+        "proc/self/cwd/outside",
+    ),
+    *("dev/zero", "dev/stdin", "dev/fd/0", "sys/kernel/notes"),
+)
+BEFORE = (
+    "",
+    "/",
+    "//",
+    "./",
+    "a/",
+    "inside/",
+    "up/",
+    "file:",
+    "file://",
+    "\\\\?\\",
+    "C:\\",
+    "~",
+    "~root/",
+    "root/",
+    " ",
+    "\ufeff",
+)
+
+
+def test_no_spelling_of_a_way_out_is_one(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "inside").symlink_to("a")
+    (root / "up").symlink_to("..")
+    (root / "proc").symlink_to("/proc")
+    os.mkfifo(root / "a" / "outside")
+    monkeypatch.chdir(root)
+    folder, reached = Folder(root), 0
+    spellings = list(product(BEFORE, UPWARD, BETWEEN, TARGETS, (0, 1, 2, len(root.parts))))
+    for before, upward, between, target, depth in Random(7).sample(spellings, 4_000):  # noqa: S311 no secret
+        name = before + (upward + between) * depth + target
+        reached += "\0" not in name and Path(f"{root}/{name}").is_file()
+        with pytest.raises(Refused):
+            folder.read(name, 1_000)
+    assert reached > 20, "the corpus leads out wherever nobody looks"
 
 
 def test_a_file_that_is_too_large_is_refused_unread(root: Path) -> None:

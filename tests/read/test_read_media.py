@@ -39,6 +39,15 @@ def test_a_picture_that_is_made_anew_is_named_by_its_original_whatever_encoder_m
     assert first.digest != image(replace(MEDIA, terms=replace(MEDIA.terms, sight=SHARP.among(21))), photo).digest
 
 
+def test_a_large_webp_is_unpacked_by_nobody() -> None:
+    small = bytearray(plain("WEBP"))
+    at = small.index(b"VP8 ") + 14
+    small[at : at + 4] = (6_000).to_bytes(2, "little") * 2
+    row = MEDIA.of(Row(0, "k", {"photo": bytes(small), "text": "t"}))
+    assert row.fault is not None
+    assert "a WEBP of 6000 × 6000 pixels, more than the 32,000,000 that are made smaller here" in row.fault
+
+
 def test_what_a_recipe_says() -> None:
     recipes: list[Recipe] = []
 
