@@ -278,7 +278,8 @@ def test_what_surely_does_not_fit_is_not_sent_and_what_the_api_refuses_is_told_t
 def test_check_and_plan_tell_of_pieces(tmp_path: Path, api: Api) -> None:
     split = job(tmp_path, [SHORT, LONG], api.url)
     told = split.do("check").out
-    assert "row r1 is long: it goes in 5 pieces" in told
+    assert f"row r1 is long: the {len(LONG):,} characters of text go in 5 pieces" in told
+    assert "      1        374 tokens  Sentence 0 of this text says bad things." in told
     assert "the answers to its pieces become one by label: majority, length: max" in told
     planned = json.loads(split.do("plan", "--json").out)
     assert (planned["to_buy"], planned["requests"], planned["split"], planned["pieces"]) == (2, 6, 1, 5)

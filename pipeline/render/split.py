@@ -20,6 +20,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 _SPACES = r"[^\S\r\n]*+"
 _BREAK = r"(?:\r\n|\n|\r)"
@@ -48,6 +49,8 @@ SLACK = 0.25
 """How far from the place where it is due a cut may be, as a share of the piece."""
 CUT_SLACK = 0.1
 """The same of a text of which only the beginning is taken: what is cut off is lost."""
+GROUPED = 120
+"""Characters of a heading with the white space behind it."""
 _JOINING = {"\u200d", "\ufe0e", "\ufe0f"}
 """What holds an emoji together with what is before or after it."""
 MOST_JOINED = 32
@@ -117,8 +120,16 @@ def _boundary(text: str, low: int, high: int, due: int) -> int:
     """Where to cut: at the strongest boundary in (low, high], the one nearest to where the cut is due."""
     for boundary in BOUNDARIES:
         if places := list(_places(boundary, text, low, high)):
+            if boundary is BOUNDARIES[0]:
+                places = _of_groups(text, places)
             return min(places, key=lambda at: (abs(at - due), -at))
     return _between(text, max(low + 1, high - MOST_JOINED), high)
+
+
+def _of_groups(text: str, headings: list[int]) -> list[int]:
+    """Without those that follow another heading at once: number, title and subtitle stay together, with what they are above."""
+    alone = [at for before, at in pairwise(headings) if len(text[before:at].strip().splitlines()) > 1 or at - before > GROUPED]
+    return [headings[0], *alone]
 
 
 def _places(boundary: re.Pattern[str], text: str, low: int, high: int) -> Iterator[int]:

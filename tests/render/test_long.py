@@ -59,7 +59,11 @@ def test_the_longest_text_is_cut_or_the_one_that_is_named() -> None:
     template = "{{ title }}|{{ text }}"
     longest = pieces(asked(SPLIT, template, title="short", text=WORDS * 60))
     assert all(one.startswith("short|") for one in longest)
-    longest = pieces(asked(SPLIT, template, title=WORDS * 60, text="short"))
+    made = asked(SPLIT, template, title=WORDS * 60, text="short")
+    assert isinstance(made, Pieces)
+    assert made.column == "title"
+    assert [(WORDS * 60)[start:end] + "|short" for start, end in made.spans] == pieces(made)
+    longest = pieces(made)
     assert all(one.endswith("|short") for one in longest)
     named = Fit("split", None, 0, 200, 20, ("title",))
     assert "beside title" in reason(asked(named, template, text=WORDS * 60))

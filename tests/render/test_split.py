@@ -90,6 +90,7 @@ PARAGRAPH = "One thing is said here. Another thing is said there, and it is long
     [
         (f"{PARAGRAPH}\n\n{PARAGRAPH}\n\n## A heading\n\n{PARAGRAPH}\n\n{PARAGRAPH}", "## A heading"),
         (f"{PARAGRAPH}\n\n{PARAGRAPH}\n\nCHAPTER 2\n\n{PARAGRAPH}\n\n{PARAGRAPH}", "CHAPTER 2"),
+        (f"{PARAGRAPH * 2}\n\nCHAPTER 2\n\nOf leases\n\n2.1 Parties\n\n{PARAGRAPH * 2}", "CHAPTER 2"),
         (f"{PARAGRAPH * 2}\f{PARAGRAPH * 2}", "One thing"),
         (f"{PARAGRAPH * 2}\r\n\r\n{PARAGRAPH * 2}", "One thing"),
         (PARAGRAPH * 4, "One thing"),
