@@ -9,14 +9,18 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.call.batch import Pace
+from pipeline.check.combine import RULES
 from pipeline.commands import wiring
 from pipeline.render.combine import BUILT_IN
+from pipeline.settings import AS_IT_IS, Long
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.batches import batching
 from tests.jobs import JobFolder, answer
@@ -312,11 +316,15 @@ def test_one_row_is_tried_in_pieces(tmp_path: Path, api: Api) -> None:
     tried = split.do("try", "--row", "r1", "--json")
     assert tried.code == 0, tried.err
     assert json.loads(tried.out)["asks"] == 5
+    assert tried.err.startswith("pipeline: its text goes in 5 pieces")
+    assert '"label"' not in tried.err, "replies that come all at once are not shown as they come"
     assert split.run().summary["requests"] == 1, "the run takes what the trial has paid"
 
 
 REFUSED = {
     "a conversation": ({"user": ["{{ text }}", "And?"], "long": SPLIT}, "prompt.long: split is for a prompt of one turn"),
+    "documents": ({"documents": ["id"], "long": {"do": "truncate"}}, "prompt.long: truncate cannot be with documents"),
+    "images": ({"images": ["id"], "long": SPLIT}, "prompt.long: split is for texts"),
     "no such column": ({"long": {**SPLIT, "column": "txt"}}, "prompt.long.column: txt is none that prompt.user takes"),
     "a rule that does not fit": (
         {"long": {**SPLIT, "combine": {"label": "max", "length": "max"}}},
@@ -343,6 +351,16 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(tmp_path: Path, name:
     ended = wrong.do("check")
     assert ended.code == 78
     assert said in ended.err
+
+
+def test_the_page_about_long_texts_names_every_key_and_every_rule() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "long-texts.md").read_text("utf-8")
+    block = page.partition("```yaml\n")[2].partition("```")[0]
+    values = YAML(typ="safe").load(block)["prompt"]["long"]
+    assert list(values) == [field.name for field in fields(Long)]
+    assert {**values, "do": "fail", "tokens": None} == {field.name: getattr(AS_IT_IS, field.name) for field in fields(Long)}
+    told = page.partition("| reducer |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == set(RULES)
 
 
 @pytest.mark.parametrize(
