@@ -614,7 +614,7 @@ def test_questions_about_pieces_stand_beside_each_other(tmp_path: Path) -> None:
         assert journal.recall(pieces[1], keys[1]) == Recall(1, True)
         left = journal.recall(pieces[2], keys[2])
         assert left is not None
-        assert (left.body, left.in_doubt) == (b"of the second", False)
+        assert (left.body, left.in_doubt, left.origin) == (b"of the second", False, Origin.NOW)
         journal.ended(FULL, KEY)
         journal.flush()
     with Journal(path) as journal:
