@@ -113,6 +113,8 @@ class Streak:
     proven: bool
     _alike: Alike = field(init=False)
     _held: deque[_Held] = field(default_factory=deque, init=False)
+    _row: int = field(default=-1, init=False)
+    """The position of the last row that failed."""
 
     def __post_init__(self) -> None:
         self._alike = Alike(self.most, self.proven)
@@ -124,8 +126,12 @@ class Streak:
         self._alike.answered(request)
 
     def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
-        """A row ended without; it is held back. What the run ends with, if too many failed alike."""
+        """A row ended without; it is held back. What the run ends with, if too many failed alike. The pieces of one text count
+        as one row: what is wrong with one of them may well be wrong with all."""
         self._held.append(_Held(prompt, failure, request))
+        if prompt.piece and prompt.position == self._row and verdict.concerns is not Concerns.SERVICE:
+            return None
+        self._row = prompt.position
         return self._alike.failed(failure.error, verdict, request)
 
     def released(self) -> list[tuple[Prompt, Failure]]:
