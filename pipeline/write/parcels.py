@@ -168,6 +168,12 @@ class Parcels:
             for position, ask, key, worst_usd, filed in found
         }
 
+    def left(self, parcel: Parcel) -> int:
+        """How many of its requests have no result."""
+        statement = "SELECT count(*) FROM enclosed WHERE parcel = ? AND result IS NULL"
+        number: int = self._journal.read(statement, parcel.number)[0][0]
+        return number
+
     def unfiled(self, parcel: Parcel) -> Iterator[Slip]:
         """What of it has no result. Nothing may be told while it is gone through."""
         statement = "SELECT position, ask, key, worst_usd FROM enclosed WHERE parcel = ? AND result IS NULL"
