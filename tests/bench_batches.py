@@ -1,9 +1,9 @@
 """`make batches`: what batch mode takes of memory and time, against a rehearsal server in a process of its own.
 
-First alone, how fast results are read and filed durably, in an order of chance. Then two runs of the program: one that plans
-the rows, submits them and leaves (`--detach`), and one that collects, judges and publishes. Memory is the peak of the process
-by the kernel's own accounting; that of a job of ten rows, which holds the program and its libraries, stands beside it. Read
-the difference: it must not grow with the rows.
+Two runs of the program: one that plans the rows, submits them and leaves (`--detach`), and one that collects, judges and
+publishes. Memory is the peak of the process by the kernel's own accounting; that of a job of ten rows, which holds the program
+and its libraries, stands beside it. Read the difference: it must not grow with the rows. Then, how fast results are read and
+filed durably, in an order of chance.
 """
 
 from __future__ import annotations
@@ -158,10 +158,6 @@ def main() -> None:
     parser.add_argument("--batch-time", type=float, default=30.0, help="seconds from the creation of a batch to its end")
     parser.add_argument("--lines", type=int, default=100_000, help="results that are filed")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as path:
-        wall_s, cpu_s = filed(Path(path), options.lines)
-    rate = f"{options.lines / wall_s:,.0f} a second, {options.lines / cpu_s:,.0f} a CPU second"
-    print(f"{options.lines:,} results of 1 kB read and filed: {rate}", flush=True)  # noqa: T201
     print(f"{'rows':>12}{'run':>10}{'wall s':>9}{'CPU s':>9}{'peak MB':>9}")  # noqa: T201
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as path, serving(options.batch_time) as url:
@@ -177,6 +173,11 @@ def main() -> None:
             if code:
                 raise SystemExit(f"{rows} rows: the run failed with {code}")
             _line(rows, "collects", figures)
+    # Last: the kernel counts what this process holds in the peak of those that it starts.
+    with tempfile.TemporaryDirectory() as path:
+        wall_s, cpu_s = filed(Path(path), options.lines)
+    rate = f"{options.lines / wall_s:,.0f} a second, {options.lines / cpu_s:,.0f} a CPU second"
+    print(f"{options.lines:,} results of 1 kB read and filed: {rate}", flush=True)  # noqa: T201
 
 
 def _line(rows: int, what: str, figures: list[float]) -> None:

@@ -21,7 +21,7 @@ from pipeline.call.terms import Pace
 from pipeline.call.wire import Shape, read
 from pipeline.errors import BatchUnknown, ServiceDown
 from pipeline.events import Listener, Notice
-from pipeline.records import Filed, Parcel, Reply, Slip
+from pipeline.records import Filed, Parcel, Reply
 
 GROUP = 2000
 GROUP_BYTES = 8 << 20
@@ -106,7 +106,7 @@ class Collecting:
             self.tell(Notice(f"{which}: its results end before all requests have one; they are fetched again"))
         if self.asking.halt.is_set() and self.memory.left(parcel):
             return False
-        missing = self.outbox.doubt(self.memory.unfiled(parcel))
+        missing = self.outbox.doubt(slip.worst_usd for slip in self.memory.unfiled(parcel))
         if missing and remote.are_results_gone(self.clock()):
             told = f"its results were kept for 29 days and are gone; {missing:,} requests may have been paid"
             self.tell(Notice(f"{which}: {told}"))
@@ -126,8 +126,9 @@ class Collecting:
             for group in _groups(file):
                 lines = [told for raw in group if (told := shapes.line(raw)) is not None]
                 names = [(told, name) for told in lines if (name := shapes.named(told.custom_id)) is not None]
-                asked = self.memory.asked(parcel, [name[:2] for _, name in names if name[3] == parcel.nonce])
-                fresh: dict[tuple[int, int], tuple[Filed, Slip]] = {}
+                # Sorted: the journal is gone through from page to page, not back and forth.
+                asked = self.memory.asked(parcel, sorted(name[:2] for _, name in names if name[3] == parcel.nonce))
+                fresh: dict[tuple[int, int], Filed] = {}
                 for told, (position, ask, key, nonce) in names:
                     slip, filed = asked.get((position, ask), (None, False))
                     if slip is None or nonce != parcel.nonce or not slip.key.hex().startswith(key):
@@ -135,11 +136,11 @@ class Collecting:
                     elif filed or (position, ask) in fresh:
                         known += 1
                     else:
-                        fresh[position, ask] = Filed(position, ask, slip.key, told.fate, told.body), slip
+                        fresh[position, ask] = Filed(position, ask, slip.key, told.fate, told.body, slip.worst_usd)
                         fates[told.fate] += 1
                 strange += len(group) - len(names)
                 if fresh:
-                    await self._written(parcel, list(fresh.values()))
+                    await self._written(parcel, [fresh[where] for where in sorted(fresh)])
         twice = max(0, known - before)  # a collection that broke off has filed the others
         if strange or twice:
             self.tell(
@@ -147,13 +148,12 @@ class Collecting:
             )
         return fates
 
-    async def _written(self, parcel: Parcel, group: list[tuple[Filed, Slip]]) -> None:
-        replies = await self.memory.file(parcel, [filed for filed, _ in group], self.clock())
-        for (filed, slip), reply in zip(group, replies, strict=True):
-            if reply is None:
-                self.outbox.give_back([slip])
-            else:
-                self._settled(slip.worst_usd, filed.body, reply)
+    async def _written(self, parcel: Parcel, group: list[Filed]) -> None:
+        replies = await self.memory.file(parcel, group, self.clock())
+        for filed, reply in zip(group, replies, strict=True):
+            if reply is not None:
+                self._settled(filed.worst_usd, filed.body, reply)
+        self.outbox.give_back(filed.worst_usd for filed, reply in zip(group, replies, strict=True) if reply is None)
 
     def _settled(self, worst_usd: float | None, body: bytes, reply: int) -> None:
         if worst_usd is None or self.outbox.purse.account.limit_usd is None:

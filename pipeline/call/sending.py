@@ -114,7 +114,7 @@ class Sending:
         """What was gathered and not sent is as if never gathered."""
         if (filling := self._filling) is not None:
             self._filling = None
-            self.outbox.give_back(filling.slips)
+            self.outbox.give_back(slip.worst_usd for slip in filling.slips)
             with suppress(OSError):
                 filling.file.close()
                 filling.path.unlink()
@@ -174,7 +174,7 @@ class Sending:
     async def _dropped(self, parcel: Parcel, filling: Filling) -> None:
         await self.memory.dropped(parcel)
         self.again -= filling.again
-        self.outbox.give_back(filling.slips)
+        self.outbox.give_back(slip.worst_usd for slip in filling.slips)
 
 
 def _remote(answer: Response | Broken) -> Remote | None:

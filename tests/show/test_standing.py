@@ -60,3 +60,11 @@ def test_the_status_of_a_run_with_a_budget() -> None:
 def test_the_status_of_a_run_that_never_was() -> None:
     standing = Standing(name="reviews", live=False, since=None, rows=None, statuses={}, cost_usd=0.0)
     assert status_text(standing) == "run      reviews, never run\nrows     0 ended\nspend    $0.00"
+
+
+def test_what_batches_hold_of_a_budget_stands_beneath_it() -> None:
+    standing = Standing(name="r", live=False, since=None, rows=None, statuses={}, cost_usd=0.3, budget=Budget(0.3, 0.154, 0.5))
+    assert status_text(standing).endswith(
+        "budget   $0.30 of $0.50 gone since the last run that finished\n"
+        "         $0.15 held for batches that are out, at their worst"
+    )
