@@ -22,12 +22,12 @@ SAME = ("id", "text", "label", "length", "_status", "_error", "_repairs", "_asks
 def test_in_batches_every_row_is_answered_as_online_for_half_the_price(
     tmp_path: Path, size: Size, tell: Callable[[object], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = size.of(300, 20_000)
+    rows = size.of(120, 20_000)
     monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.1, longest_s=0.5, settle_s=1.0))
     tables, costs = [], []
     for mode in ("online", "batch"):
         with serving(batch_time_s=0.0) as url:
-            call = {"mode": mode, "batch_size": max(100, rows // 4), "concurrency": 32}
+            call = {"mode": mode, "batch_size": rows // 4, "concurrency": 32}
             job = JobFolder(tmp_path / mode, texts(rows), url, call=call)
             ended = job.run("--quiet")
             assert ended.code == 0, ended.err
