@@ -343,6 +343,7 @@ class Filed:
     fate: Fate
     body: bytes
     """The raw reply, or the error response."""
+    worst_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -364,3 +364,26 @@ def test_a_pass_ends_where_nothing_more_can_be_sent(job: JobFolder, api: BatchAp
     assert job.run().code == 0
     answers_are_on_their_rows(job)
     assert not api.asked_twice()
+
+
+def test_rows_that_changed_are_asked_anew_though_the_queue_takes_few_at_a_time(job: JobFolder, api: BatchApi) -> None:
+    """Each pass ends where the queue is full: rows behind that have outcomes which do not stand."""
+    assert job.run().code == 0
+    job.configure(model={"max_tokens": 2000}, call={"batch_queue": 15})
+    ended = job.run("--accept-change")
+    assert ended.code == 0, ended.err
+    answers_are_on_their_rows(job)
+    assert Counter(api.enclosed.values()) == Counter({2: 39})
+    assert (ended.summary["requests"], ended.summary["reused"]) == (40, 0)
+
+
+def test_a_re_ask_that_was_refused_and_sent_again_is_counted_once(job: JobFolder, api: BatchApi) -> None:
+    def script(asked: Asked) -> Canned:
+        said = asked.body["messages"][0]["content"][0]["text"]
+        return message("no JSON" if len(asked.body["messages"]) == 1 and said.endswith("3") else answer(said))
+
+    api.script = script
+    api.lose = lambda number: "413" if number == 2 else ""
+    ended = job.run()
+    assert ended.code == 0, ended.err
+    assert ended.summary["asks_again"] == 4

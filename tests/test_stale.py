@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.job.stale import MOST_GONE, Stale
 from pipeline.records import FILE_SHIFT, Status
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2**62), st.sampled_from(Status))), st.sets(st.integers(0, 50)))
 def test_it_holds_what_a_dict_would_hold(rows: list[tuple[int, Status]], gone: set[int]) -> None:
     right = dict(sorted(rows))

@@ -85,19 +85,17 @@ class Batch:
     def __post_init__(self) -> None:
         classify = Classifier(self.terms.longest_wait_s, self.shape.form.model)
         asking = Asking(self.server, classify, self._patience, self.halt, self.sleep)
-        results = Results(self.server, asking, self.folder, self.clock)
+        results = Results(asking, self.folder, self.clock)
         outbox = Outbox(self.memory, self.purse, self.tell)
+        adopting = Adopting(self.memory, outbox, asking, results, self.tell, self.clock, self.pace)
         self._outbox = outbox
         self._returned = Returned(self.shape.form, self.terms, classify)
         self._sending = Sending(
-            self.server, self.memory, outbox, asking, classify, self.shape, self.terms, self.purse, self.folder, self.halt,
-            self.tell, self.clock, self.nonce,
-        )  # fmt: skip
-        adopting = Adopting(self.memory, outbox, asking, results, self.tell, self.clock, self.pace)
+            self.memory, outbox, asking, self.shape, self.terms, self.folder, self.tell, self.clock, self.nonce
+        )
         self._collecting = Collecting(
-            self.server, self.memory, outbox, asking, adopting, results, self.shape, self.purse, self.halt, self.tell,
-            self.clock, self.pace,
-        )  # fmt: skip
+            self.memory, outbox, asking, adopting, results, self.shape, self.tell, self.clock, self.pace
+        )
         with suppress(FileNotFoundError):
             for left in self.folder.iterdir():  # of a run that was killed; what matters is in the journal
                 left.unlink()
@@ -109,7 +107,7 @@ class Batch:
 
     @property
     def again(self) -> int:
-        """Re-asks among those enclosed."""
+        """Re-asks among those."""
         return self._sending.again
 
     @property

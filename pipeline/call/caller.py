@@ -167,6 +167,9 @@ class Memory(Protocol):
     def asked(self, parcel: Parcel, asks: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[Slip, bool]]:
         """(position, ask) → the slip, and whether its result is filed, of those that are in this parcel."""
 
+    def left(self, parcel: Parcel) -> int:
+        """How many of its requests have no result."""
+
     def unfiled(self, parcel: Parcel) -> Iterator[Slip]:
         """What of it has no result. Nothing may be told while it is gone through."""
 

@@ -5,42 +5,37 @@ Whatever order they come in, and wherever the last collection of the same batch 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pipeline.call import parcel as shapes
 from pipeline.call.adopting import Adopting
 from pipeline.call.asking import Asking
-from pipeline.call.caller import Batches, Memory
+from pipeline.call.caller import Memory
 from pipeline.call.outbox import Outbox
 from pipeline.call.parcel import Remote
-from pipeline.call.purse import Purse
 from pipeline.call.results import Results
 from pipeline.call.terms import Pace
 from pipeline.call.wire import Shape, read
 from pipeline.errors import BatchUnknown, ServiceDown
 from pipeline.events import Listener, Notice
-from pipeline.records import Filed, Parcel, Reply, Slip
+from pipeline.records import Filed, Parcel, Reply
 
-GROUP = 500
+GROUP = 2000
+GROUP_BYTES = 8 << 20
 """Results a commit."""
 
 
 @dataclass(slots=True)
 class Collecting:
-    server: Batches
     memory: Memory
     outbox: Outbox
     asking: Asking
     adopting: Adopting
     results: Results
     shape: Shape
-    purse: Purse
-    halt: asyncio.Event
     tell: Listener
     clock: Callable[[], float]
     pace: Pace
@@ -50,7 +45,7 @@ class Collecting:
         moved = False
         lost: dict[int, BatchUnknown] = {}
         wait_s, begun, next_told_s = self.pace.first_s, self.clock(), 0.0
-        while (out := self.memory.out()) and not self.halt.is_set():
+        while (out := self.memory.out()) and not self.asking.halt.is_set():
             news = False
             told = self.clock() - begun >= next_told_s
             for number, parcel in enumerate(out, 1):
@@ -62,7 +57,7 @@ class Collecting:
                 except BatchUnknown as error:  # the others are collected all the same
                     lost[parcel.number] = error = _way_out(error, parcel)
                     self.tell(Notice(f"{error.message}; {error.next_step}"))
-                if self.halt.is_set():
+                if self.asking.halt.is_set():
                     return moved or news
             moved = moved or news
             if lost and lost.keys() >= {parcel.number for parcel in self.memory.out()}:
@@ -84,7 +79,7 @@ class Collecting:
         """Whether this parcel has come to an end."""
         if parcel.batch_id is None:
             return await self.adopting.settled(parcel, which, told=told)
-        answer = await self.asking.told(lambda: self.server.batch(parcel.batch_id or ""), f"{which} ({parcel.batch_id})")
+        answer = await self.asking.told(lambda: self.asking.server.batch(parcel.batch_id or ""), f"{which} ({parcel.batch_id})")
         if answer is None:
             return False
         remote = Remote.of(answer)
@@ -106,12 +101,12 @@ class Collecting:
                 break
             fates += await self._filed(parcel, path)
             path.unlink()
-            if self._is_whole(parcel):
+            if not self.memory.left(parcel):
                 break
             self.tell(Notice(f"{which}: its results end before all requests have one; they are fetched again"))
-        if self.halt.is_set() and not self._is_whole(parcel):
+        if self.asking.halt.is_set() and self.memory.left(parcel):
             return False
-        missing = self.outbox.doubt(self.memory.unfiled(parcel))
+        missing = self.outbox.doubt(slip.worst_usd for slip in self.memory.unfiled(parcel))
         if missing and remote.are_results_gone(self.clock()):
             told = f"its results were kept for 29 days and are gone; {missing:,} requests may have been paid"
             self.tell(Notice(f"{which}: {told}"))
@@ -122,20 +117,18 @@ class Collecting:
         self.tell(Notice(f"{which} has ended: {said or 'nothing new'}"))
         return True
 
-    def _is_whole(self, parcel: Parcel) -> bool:
-        return next(self.memory.unfiled(parcel), None) is None
-
     async def _filed(self, parcel: Parcel, path: Path) -> Counter[str]:
         """Files every line of results that is not filed yet, raw. How many had which fate."""
         fates: Counter[str] = Counter()
-        before = parcel.requests - sum(1 for _ in self.memory.unfiled(parcel))
+        before = parcel.requests - self.memory.left(parcel)
         strange = known = 0
         with path.open("rb") as file:
-            while group := list(islice(file, GROUP)):
+            for group in _groups(file):
                 lines = [told for raw in group if (told := shapes.line(raw)) is not None]
                 names = [(told, name) for told in lines if (name := shapes.named(told.custom_id)) is not None]
-                asked = self.memory.asked(parcel, [name[:2] for _, name in names if name[3] == parcel.nonce])
-                fresh: dict[tuple[int, int], tuple[Filed, Slip]] = {}
+                # Sorted: the journal is gone through from page to page, not back and forth.
+                asked = self.memory.asked(parcel, sorted(name[:2] for _, name in names if name[3] == parcel.nonce))
+                fresh: dict[tuple[int, int], Filed] = {}
                 for told, (position, ask, key, nonce) in names:
                     slip, filed = asked.get((position, ask), (None, False))
                     if slip is None or nonce != parcel.nonce or not slip.key.hex().startswith(key):
@@ -143,11 +136,11 @@ class Collecting:
                     elif filed or (position, ask) in fresh:
                         known += 1
                     else:
-                        fresh[position, ask] = Filed(position, ask, slip.key, told.fate, told.body), slip
+                        fresh[position, ask] = Filed(position, ask, slip.key, told.fate, told.body, slip.worst_usd)
                         fates[told.fate] += 1
                 strange += len(group) - len(names)
                 if fresh:
-                    await self._written(parcel, list(fresh.values()))
+                    await self._written(parcel, [fresh[where] for where in sorted(fresh)])
         twice = max(0, known - before)  # a collection that broke off has filed the others
         if strange or twice:
             self.tell(
@@ -155,22 +148,35 @@ class Collecting:
             )
         return fates
 
-    async def _written(self, parcel: Parcel, group: list[tuple[Filed, Slip]]) -> None:
-        replies = await self.memory.file(parcel, [filed for filed, _ in group], self.clock())
-        for (filed, slip), reply in zip(group, replies, strict=True):
-            if reply is None:
-                self.outbox.give_back([slip])
-            else:
-                self._settled(slip.worst_usd, filed.body, reply)
+    async def _written(self, parcel: Parcel, group: list[Filed]) -> None:
+        replies = await self.memory.file(parcel, group, self.clock())
+        for filed, reply in zip(group, replies, strict=True):
+            if reply is not None:
+                self._settled(filed.worst_usd, filed.body, reply)
+        self.outbox.give_back(filed.worst_usd for filed, reply in zip(group, replies, strict=True) if reply is None)
 
     def _settled(self, worst_usd: float | None, body: bytes, reply: int) -> None:
-        if worst_usd is None or self.purse.account.limit_usd is None:
+        if worst_usd is None or self.outbox.purse.account.limit_usd is None:
             self.outbox.settle(worst_usd, 0.0)  # nobody asks what is spent, and the reply is priced where it is judged
             return
-        told = read(body, self.shape.form, request_id=None, latency_s=0.0, at=0.0, attempts=0)
-        usd = self.purse.cost_usd(told) if isinstance(told, Reply) else None
+        told = read(body, self.shape.form, request_id=None, latency_s=None, at=0.0, attempts=0)
+        usd = self.outbox.purse.cost_usd(told) if isinstance(told, Reply) else None
         self.outbox.settle(worst_usd, worst_usd if usd is None else usd)
         self.memory.priced(reply, usd)
+
+
+def _groups(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """As many as are written together: a result may be of a megabyte."""
+    group: list[bytes] = []
+    size = 0
+    for line in lines:
+        group.append(line)
+        size += len(line)
+        if len(group) == GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _way_out(error: BatchUnknown, parcel: Parcel) -> BatchUnknown:

@@ -26,6 +26,8 @@ class Filling:
     room: Room
     digest: blake2b
     slips: Slips = field(default_factory=Slips)
+    again: int = 0
+    """Re-asks among them."""
     _keys: set[bytes] = field(default_factory=set, init=False)
 
     def add(self, slip: Slip, request: bytes) -> None:

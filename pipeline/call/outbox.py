@@ -9,7 +9,7 @@ from pipeline.call.caller import Memory
 from pipeline.call.parcel import Remote
 from pipeline.call.purse import Purse
 from pipeline.events import Listener, Notice
-from pipeline.records import Parcel, Slip
+from pipeline.records import Parcel
 
 
 @dataclass(slots=True)
@@ -45,20 +45,20 @@ class Outbox:
         if worst_usd is not None:
             self.purse.account.settle(worst_usd, paid_usd)
 
-    def give_back(self, slips: Iterable[Slip]) -> None:
-        """They were not paid."""
-        for slip in slips:
-            if slip.worst_usd is not None:
-                self.purse.account.give_back(slip.worst_usd)
+    def give_back(self, requests: Iterable[float | None]) -> None:
+        """The worst case of some that were not paid."""
+        for worst_usd in requests:
+            if worst_usd is not None:
+                self.purse.account.give_back(worst_usd)
         self.purse.wake()
 
-    def doubt(self, slips: Iterable[Slip]) -> int:
-        """They may have been paid, and nothing more will be heard of them. How many they are."""
+    def doubt(self, requests: Iterable[float | None]) -> int:
+        """Of some that may have been paid, and nothing more will be heard of them. How many they are."""
         number = 0
-        for slip in slips:
+        for worst_usd in requests:
             number += 1
-            if slip.worst_usd is not None:
-                self.purse.account.doubt(slip.worst_usd)
+            if worst_usd is not None:
+                self.purse.account.doubt(worst_usd)
         self.purse.wake()
         return number
 
@@ -70,5 +70,5 @@ class Outbox:
 
     async def never_came(self, parcel: Parcel) -> None:
         """The service does not have it, and never had: what is in it is as if never sent."""
-        self.give_back(self.memory.unfiled(parcel))
+        self.give_back(slip.worst_usd for slip in self.memory.unfiled(parcel))
         await self.memory.dropped(parcel)

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.call.asking import Asking
-from pipeline.call.caller import Batches
 from pipeline.call.parcel import Remote, line
 from pipeline.records import Parcel
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    server: Batches
     asking: Asking
     folder: Path
     clock: Callable[[], float]
@@ -26,7 +24,7 @@ class Results:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if remote.are_results_gone(self.clock()):
             return None
-        told = await self.asking.told(lambda: self.server.results(remote.batch_id, path), f"the results of {which}")
+        told = await self.asking.told(lambda: self.asking.server.results(remote.batch_id, path), f"the results of {which}")
         return None if told is None else path
 
 

@@ -6,7 +6,6 @@ is sent, with a nonce in all its `custom_id`s. Where it is not known what became
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,12 +15,12 @@ import orjson
 
 from pipeline.call import parcel as shapes
 from pipeline.call.asking import Asking, ends
-from pipeline.call.caller import Batches, Broken, Memory, Response
-from pipeline.call.classify import Classifier, broken
+from pipeline.call.caller import Broken, Memory, Response
+from pipeline.call.classify import broken
 from pipeline.call.filling import Filling, begun
 from pipeline.call.outbox import Outbox
 from pipeline.call.parcel import Remote, Room
-from pipeline.call.purse import Purse, exact
+from pipeline.call.purse import exact
 from pipeline.call.returned import IN_BATCH
 from pipeline.call.terms import Terms
 from pipeline.call.wire import Shape
@@ -35,21 +34,17 @@ DEFERRED = "it waits for the batches that are out"
 
 @dataclass(slots=True)
 class Sending:
-    server: Batches
     memory: Memory
     outbox: Outbox
     asking: Asking
-    classify: Classifier
     shape: Shape
     terms: Terms
-    purse: Purse
     folder: Path
-    halt: asyncio.Event
     tell: Listener
     clock: Callable[[], float]
     nonce: Callable[[], str]
     again: int = field(default=0, init=False)
-    """Re-asks among what was enclosed so far."""
+    """Re-asks among what was sent so far."""
     _filling: Filling | None = field(default=None, init=False)
     _queued: int = field(default=0, init=False)
     """Requests in batches that are out."""
@@ -72,10 +67,10 @@ class Sending:
         if self.outbox.full or self._queued + gathered >= self.terms.queue:
             return self._deferred()
         body = self.shape.body(prompt)
-        whole_usd = self.purse.worst_usd(body)
+        whole_usd = self.outbox.purse.worst_usd(body)
         worst_usd = None if whole_usd is None else whole_usd * self.terms.share
-        if worst_usd is not None and not self.purse.account.fits(worst_usd):
-            if not self.purse.account.out:
+        if worst_usd is not None and not self.outbox.purse.account.fits(worst_usd):
+            if not self.outbox.purse.account.out:
                 raise BudgetSpent(
                     f"the next request may cost {exact(worst_usd)} in a batch, which is more than is left of run.budget_usd",
                     request_usd=worst_usd,
@@ -92,7 +87,7 @@ class Sending:
         filling = self._filling or self._begun(nonce)
         self.outbox.put(worst_usd)
         filling.add(Slip(prompt.position, prompt.place, key, worst_usd), request)
-        self.again += prompt.question > 1
+        filling.again += prompt.question > 1
         return Failure(Status.PENDING, IN_BATCH, None, 0)
 
     def holds(self, key: bytes) -> bool:
@@ -102,12 +97,13 @@ class Sending:
     async def seal(self) -> None:
         """Sends what has been gathered."""
         filling = self._filling
-        if filling is None or self.halt.is_set():
+        if filling is None or self.asking.halt.is_set():
             return
         filling.close()
         parcel = Parcel(0, filling.nonce, len(filling.slips), filling.room.size, self.clock())
         parcel = await self.memory.intend(parcel, filling.digest.digest(), filling.slips)
         self._filling = None
+        self.again += filling.again
         try:
             await self._create(parcel, filling)
         finally:
@@ -118,7 +114,7 @@ class Sending:
         """What was gathered and not sent is as if never gathered."""
         if (filling := self._filling) is not None:
             self._filling = None
-            self.outbox.give_back(filling.slips)
+            self.outbox.give_back(slip.worst_usd for slip in filling.slips)
             with suppress(OSError):
                 filling.file.close()
                 filling.path.unlink()
@@ -135,7 +131,7 @@ class Sending:
         """Sends a parcel until it is known to have arrived, or until it is not known what became of it."""
         patience = self.asking.patience()
         while True:
-            answer = await self.server.create_batch(filling.path, parcel.size)
+            answer = await self.asking.server.create_batch(filling.path, parcel.size)
             remote = _remote(answer)
             if remote is not None:
                 self._queued += parcel.requests
@@ -148,7 +144,7 @@ class Sending:
                 self.tell(Notice(f"it is not known whether batch {parcel.number} was taken ({why}): it is looked for first"))
                 self.outbox.full = True  # nothing more is sent into this weather; what is left comes in the next pass
                 return None
-            verdict = broken(answer) if isinstance(answer, Broken) else self.classify.failed(answer)
+            verdict = broken(answer) if isinstance(answer, Broken) else self.asking.classify.failed(answer)
             others = any(other.number != parcel.number for other in self.memory.out())
             wait_s = None if others and verdict.retry is not None else patience.after(verdict)
             if wait_s is None:
@@ -160,7 +156,7 @@ class Sending:
                     return None
                 raise (verdict.stop or verdict.ends or ends(verdict))(verdict.error)
             await self.asking.pause(wait_s)
-            if self.halt.is_set():
+            if self.asking.halt.is_set():
                 return await self._dropped(parcel, filling)
 
     async def _divided(self, parcel: Parcel, filling: Filling) -> None:
@@ -177,7 +173,8 @@ class Sending:
 
     async def _dropped(self, parcel: Parcel, filling: Filling) -> None:
         await self.memory.dropped(parcel)
-        self.outbox.give_back(filling.slips)
+        self.again -= filling.again
+        self.outbox.give_back(slip.worst_usd for slip in filling.slips)
 
 
 def _remote(answer: Response | Broken) -> Remote | None:

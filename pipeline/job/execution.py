@@ -104,7 +104,7 @@ class Execution:
         self._passed = 0
         """The position behind the last row that this pass has looked at."""
         self._seen = 0
-        """The same, of all passes before."""
+        """The same, of all passes before: a pass of batches may end before the last row."""
         self._stale = Stale()
         """Rows being asked about whose outcome in the journal is that of another request."""
 
@@ -335,9 +335,8 @@ class Execution:
         work = self._work
         left_open = {position for position, _ in self._journal.opened}
         self._passes += 1
-        first_pass = self._passes == 1
         start = self._start(retry, known, left_open)
-        if start and first_pass:
+        if start and self._passes == 1:
             self._tell(Kept(self._rows_before(start)))
         for batch in work.source.batches(work.columns_read, start=start, sizes=self._input.rows):
             after = batch.start + batch.table.num_rows
@@ -351,7 +350,7 @@ class Execution:
                     self._pending[row.position] = None
                     yield row
                     continue
-                if not first_pass and row.position not in self._stale:  # it has ended in this run
+                if row.position < self._seen and row.position not in self._stale:  # it has ended in this run, or stands
                     if status is Status.IN_DOUBT:
                         self._left_open(row)
                     continue

@@ -37,7 +37,7 @@ SELECT attempts, worst_usd, result, reply, error, told FROM enclosed WHERE posit
 ORDER BY parcel DESC LIMIT 1
 """
 TOLD = "UPDATE enclosed SET told = 1 WHERE position = ? AND ask = ? AND key = ?"
-PAID = "INSERT INTO paid SELECT ?1, key, worst_usd, 0 FROM enclosed WHERE position = ?2 AND ask = ?3 AND parcel = ?4"
+PAID = "INSERT INTO paid VALUES (?, ?, ?, 0)"
 REPLIED = "INSERT INTO reply VALUES (?, ?, ?, NULL, ?, ?, ?)"
 RESULTS = """
 SELECT position, ask, enclosed.attempts, worst_usd, result, enclosed.error FROM enclosed LEFT JOIN outcome USING (position)
@@ -168,6 +168,12 @@ class Parcels:
             for position, ask, key, worst_usd, filed in found
         }
 
+    def left(self, parcel: Parcel) -> int:
+        """How many of its requests have no result."""
+        statement = "SELECT count(*) FROM enclosed WHERE parcel = ? AND result IS NULL"
+        number: int = self._journal.read(statement, parcel.number)[0][0]
+        return number
+
     def unfiled(self, parcel: Parcel) -> Iterator[Slip]:
         """What of it has no result. Nothing may be told while it is gone through."""
         statement = "SELECT position, ask, key, worst_usd FROM enclosed WHERE parcel = ? AND result IS NULL"
@@ -182,7 +188,7 @@ class Parcels:
             reply = self._journal.next_reply() if filed.fate == "succeeded" else None
             replies.append(reply)
             if reply is not None:
-                statements.append((PAID, (reply, *where)))
+                statements.append((PAID, (reply, filed.key, filed.worst_usd)))
                 statements.append((REPLIED, (reply, filed.position, filed.ask, LATENCY_S, at, filed.body)))
             statements.append((RESULT, (filed.fate, reply, None if reply is not None else filed.body, *where)))
         await self._journal.durably(statements)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.call.slips import KEY_BYTES, Slips
@@ -17,6 +17,7 @@ SLIPS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(SLIPS, max_size=20))
 def test_what_was_put_in_comes_out_as_often_as_it_is_asked_for(given_: list[Slip]) -> None:
     slips = Slips()

@@ -140,7 +140,7 @@ def test_killed_at_any_time_nothing_is_bought_twice(tmp_path: Path, size: Size, 
 def test_a_create_that_took_effect_and_said_nothing_is_adopted(
     tmp_path: Path, how: str, size: Size, tell: Callable[[object], None]
 ) -> None:
-    batches = size.of(3, 20)
+    batches = size.of(2, 20)
     with batching(right) as api:
         api.lose = lambda _: how
         job = JobFolder(tmp_path / "job", texts(1 + 5 * batches), api.url, call={"mode": "batch", "batch_size": 5})

@@ -69,3 +69,11 @@ def test_the_status_of_a_run_that_never_was() -> None:
 def test_a_run_that_hears_nothing_says_so_instead_of_a_rate() -> None:
     standing = Standing(name="r", live=True, since=None, rows=9, statuses={}, cost_usd=0.0, rows_per_second=9.0, silent_s=321.0)
     assert status_text(standing).endswith("rate     no reply for 5 min 21 s")
+
+
+def test_what_batches_hold_of_a_budget_stands_beneath_it() -> None:
+    standing = Standing(name="r", live=False, since=None, rows=None, statuses={}, cost_usd=0.3, budget=Budget(0.3, 0.154, 0.5))
+    assert status_text(standing).endswith(
+        "budget   $0.30 of $0.50 gone since the last run that finished\n"
+        "         $0.15 held for batches that are out, at their worst"
+    )

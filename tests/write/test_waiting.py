@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.write.waiting import PREFIX_BYTES, Waiting
@@ -10,6 +10,7 @@ from pipeline.write.waiting import PREFIX_BYTES, Waiting
 KEYS = st.integers(0, 9).map(lambda number: number.to_bytes(PREFIX_BYTES) + bytes(8))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(KEYS, st.integers(0, 2**62)), max_size=20), max_size=12))
 def test_every_row_that_asks_so_is_found_and_no_other(parcels: list[list[tuple[bytes, int]]]) -> None:
     waiting = Waiting()
