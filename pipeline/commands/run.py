@@ -35,7 +35,7 @@ SMALL_MODEL_SAYS = (
     "smollm2-135m is a small local model: fair at one short label for a short English text, poor at extraction, "
     "other languages and long texts, blind to images; for real work ask Claude"
 )
-REHEARSAL_SAYS = "rehearsal answers are valid under the schema and mean nothing; nothing was spent: dollars are what the model would have cost"
+REHEARSAL_SAYS = "rehearsal answers fit the schema and mean nothing; nothing was spent, dollars are what the model would cost"
 
 
 @dataclass(frozen=True, slots=True)
