@@ -1,4 +1,5 @@
-"""How often the 95 % intervals of a share hold the truth, and how wide they are: `python -m tests.prevalence_coverage [REPS]`.
+"""How often the 95 % intervals of a share or a mean hold the truth, and how wide they are: `python -m
+tests.prevalence_coverage [REPS]`.
 
 A table of 5,000 rows with a known truth; the model is right in so many rows of 100; gold labels are drawn at random, or by
 stratum of answer and confidence. Some ten minutes at 1,000 repetitions.
@@ -59,6 +60,40 @@ def simulated(share: float, right: float, labels: int, repetitions: int, way: st
     return held / repetitions, widths / repetitions, alone / repetitions
 
 
+NUMBERS = ("normal", "ratings", "lognormal", "rare")
+
+
+def numbers(kind: str, generator: np.random.Generator) -> tuple[Floats, Floats, float]:
+    """Truth, answers that are about right, and the mean of the population."""
+    match kind:
+        case "normal":
+            truth = generator.normal(5, 2, ROWS)
+            return truth, truth + generator.normal(0.5, 1, ROWS), 5.0
+        case "ratings":
+            stars = generator.choice(5, ROWS, p=[0.05, 0.05, 0.1, 0.3, 0.5]).astype(np.float64) + 1
+            said = np.clip(stars + generator.choice(3, ROWS, p=[0.1, 0.8, 0.1]) - 1, 1.0, 5.0).astype(np.float64)
+            return stars, said, 4.15
+        case "lognormal":
+            truth = generator.lognormal(0, 1, ROWS)
+            return truth, truth * generator.lognormal(0, 0.3, ROWS), float(np.exp(0.5))
+        case _:  # zeros, and a few large numbers of which one in ten is missed
+            truth = np.where(generator.random(ROWS) < 0.05, generator.exponential(100, ROWS), 0.0)
+            return truth, np.where(generator.random(ROWS) < 0.9, truth, 0.0), 5.0
+
+
+def simulated_means(kind: str, labels: int, repetitions: int, seed: int = 0) -> tuple[float, float, float]:
+    """As for shares, of labels drawn at random."""
+    generator = np.random.default_rng(seed)
+    held, widths, alone = 0, 0.0, 0.0
+    for _ in range(repetitions):
+        truth, answers, mean = numbers(kind, generator)
+        one, gold = (powered(truth[:labels], answers[:labels], answers[labels:], share=False, lam=lam) for lam in (None, 0.0))
+        held += one.low <= mean <= one.high
+        widths += one.high - one.low
+        alone += gold.high - gold.low
+    return held / repetitions, widths / repetitions, alone / repetitions
+
+
 def lines(repetitions: int) -> Iterator[str]:
     yield f"{'drawn':<10} {'share':>5} {'right':>5} {'gold':>5} {'holds':>7} {'width':>7} {'gold alone':>10} {'ratio':>6}"
     for way in ("random", "stratified"):
@@ -70,6 +105,10 @@ def lines(repetitions: int) -> Iterator[str]:
                         f"{way:<10} {share:>5} {right:>5} {labels:>5} {held:>7.1%} {width:>7.4f} {alone:>10.4f} "
                         f"{width / alone:>6.2f}"
                     )
+    for kind in NUMBERS:
+        for labels in LABELS:
+            held, width, alone = simulated_means(kind, labels, repetitions)
+            yield f"{'means':<10} {kind:<11} {labels:>5} {held:>7.1%} {width:>7.3f} {alone:>10.3f} {width / alone:>6.2f}"
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.errors import Terminated
 from pipeline.job import change, published
+from pipeline.show.text import dollars
 from pipeline.write.journal import Journal
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.jobs import JobFolder, answer
@@ -533,7 +534,7 @@ def test_a_change_of_what_was_paid_for_is_refused_and_named(
     assert named in ended.err
     assert "40 paid replies do not apply any more" in ended.err
     spent = sum(row["_cost_usd"] for row in job.rows())
-    assert f"to buy their answers again takes 40 requests, some ${spent:,.4f}" in ended.err
+    assert f"to buy their answers again takes 40 requests, some {dollars(spent)}" in ended.err
     assert ended.err.splitlines()[-1].endswith("or pay again with --accept-change")
     assert len(api.asked) == 40
     assert job.run("--accept-change").summary["requests"] == 40

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.call.terms import Pace
 from pipeline.commands import wiring
+from pipeline.show import progress
 from pipeline.write.parcels import Parcels
 from tests.api import Asked, Canned, message
 from tests.batches import BatchApi, batching, texts
@@ -185,6 +186,17 @@ def test_detached_it_comes_back_and_collects(job: JobFolder, api: BatchApi) -> N
     assert third.code == 0, third.err
     answers_are_on_their_rows(job)
     assert (api.creates, third.summary["possible_double_charges"]) == (1, 0)
+
+
+def test_while_batches_are_out_progress_says_so_and_promises_no_end(
+    job: JobFolder, api: BatchApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    api.looks = 2
+    lines = job.run("--detach").err.splitlines()
+    last = next(line for line in reversed(lines) if line.startswith("1/40 rows"))
+    assert "39 requests in 1 batch at the service, the oldest sent " in last
+    assert " left" not in last
 
 
 def test_batches_are_of_the_size_that_is_set(job: JobFolder, api: BatchApi) -> None:

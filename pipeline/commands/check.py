@@ -35,11 +35,15 @@ def _input(made: Loaded, total: int) -> list[str]:
     key = made.job.input.key
     named = "by their position" if key is None else f"by {key}, unique and never null"
     return [
-        f"input      {total:,} rows in {len(made.source.files):,} files, named {named}",
+        f"input      {total:,} rows in {_files(len(made.source.files))}, named {named}",
         *(f"           {plain(str(file))}: {plain(manner(file, made.source.told))}" for file in made.source.files[:5]),
         f"columns    {', '.join(f'{plain(field.name)} ({field.type})' for field in made.source.schema)}",
         f"prompt     takes {', '.join(made.needs) or 'no column: every row is asked the same'}",
     ]
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"
 
 
 def _asking(made: Loaded) -> list[str]:

@@ -35,7 +35,7 @@ SMALL_MODEL_SAYS = (
     "smollm2-135m is a small local model: fair at one short label for a short English text, poor at extraction, "
     "other languages and long texts, blind to images; for real work ask Claude"
 )
-REHEARSAL_SAYS = "rehearsal answers are valid under the schema and mean nothing"
+REHEARSAL_SAYS = "rehearsal answers fit the schema and mean nothing; nothing was spent, dollars are what the model would cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def _next(made: Loaded, config: Path, overrides: Sequence[str], result: Result) 
     claude = config.with_name(f"{config.stem}-claude{config.suffix}")
     if made.local and claude.is_file() and not overrides:
         return f"ANTHROPIC_API_KEY=… {_program()} run {claude}"
-    return retyped(f"{_program()} status", config, overrides)
+    return retyped(f"{_program()} report", config, overrides)
 
 
 def _program() -> str:

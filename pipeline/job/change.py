@@ -13,6 +13,7 @@ from pipeline.errors import ConfigInvalid
 from pipeline.job.work import LONG, PAGES, REQUEST, Work
 from pipeline.read.rows import rows
 from pipeline.records import JSON, Pieces, Prompt, Row
+from pipeline.show.text import dollars
 from pipeline.write.journal import Journal
 from pipeline.write.purge import PURGED, PURGED_AT
 
@@ -133,5 +134,5 @@ def _told(again: Again, row_cost_usd: float | None) -> str:
     about = "" if again.exact else "about "
     replies = f"{about}{again.replies:,} paid {'reply does' if again.replies == 1 else 'replies do'} not apply any more"
     requests = f"{about}{again.requests:,} {'request' if again.requests == 1 else 'requests'}"
-    cost = "at a price that is not known" if row_cost_usd is None else f"some ${again.requests * row_cost_usd:,.4f}"
+    cost = "at a price that is not known" if row_cost_usd is None else f"some {dollars(again.requests * row_cost_usd)}"
     return f"{replies}; to buy their answers again takes {requests}, {cost} going by what they cost so far"

@@ -101,6 +101,8 @@ class _Column:
         labels = self._all.labels
         if self.kind == "number" and not self._few(labels):
             labels = None
+        if self.kind == "text" and labels is not None and len(labels) == self._all.answered > 1:
+            labels = None  # each its own: sentences of a small table, and no labels
         return Distribution(
             name=self.name,
             kind=self.kind,

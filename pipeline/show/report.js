@@ -20,7 +20,8 @@ function told(list, name, text, kind) {
 
 function example(row) {
   const made = element("details", "example");
-  const brief = (row.answer ?? row.error ?? "").replace(/\s+/g, " ").slice(0, 200);
+  // By characters: a slice of the string may end within one, in half of a surrogate pair.
+  const brief = Array.from((row.answer ?? row.error ?? "").replace(/\s+/g, " ")).slice(0, 200).join("");
   const line = element("summary");
   line.append(element("bdi", "key", row.key), element("span", "chip " + row.status, row.status), element("span", "brief", brief));
   const facts = element("dl");

@@ -85,7 +85,8 @@ def _told(standing: Standing) -> Iterator[tuple[str, str]]:
     for number, text in enumerate(standing.batches):
         yield "batches" if number == 0 else "", plain(text, 200)
     if (last := standing.last) is not None:
-        yield "last", f"{count(last.requests)} requests in {duration(last.seconds)}, {last.rows_per_second:.1f} rows/s"
+        rate = f", {last.rows_per_second:.1f} rows/s" if last.rows_per_second else ""
+        yield "last", f"{count(last.requests)} requests in {duration(last.seconds)}{rate}"
     if standing.reason is not None:
         yield "reason", plain(standing.reason, 1000)
     for number, text in enumerate(standing.log):

@@ -52,14 +52,31 @@ def test_figures_are_those_of_scikit_learn(rows: list[tuple[str, str]]) -> None:
         (found.macro_f1, f1_score),
     ):
         assert mine.value == pytest.approx(theirs(gold, answers, average="macro", zero_division=0), abs=1e-9)
-    each = f1_score(gold, answers, average=None, zero_division=0)
-    assert [one.f1.value for one in found.classes] == pytest.approx(list(each), abs=1e-9)
+    for name, theirs in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+        each = theirs(gold, answers, average=None, zero_division=0)
+        mine = [getattr(one, name).value or 0.0 for one in found.classes]  # a precision of nothing is None, there 0
+        assert mine == pytest.approx(list(each), abs=1e-9)
     matrix = confusion_matrix(gold, answers, labels=[*sorted({*gold, *answers}), "(none)"])
     assert np.array_equal(np.array(found.confusion), matrix[:-1])
     if len({*gold, *answers}) > 1:
         assert found.kappa.value == pytest.approx(cohen_kappa_score(gold, answers), abs=1e-9)
     else:
         assert found.kappa.value is None
+
+
+@settings(deadline=None, max_examples=40)  # the first call imports
+@given(st.lists(st.tuples(LABELS, st.none() | LABELS), min_size=1, max_size=60))
+def test_rows_without_an_answer_are_to_scikit_learn_a_class_that_is_not_asked_about(rows: list[tuple[str, str | None]]) -> None:
+    gold, answers = [row[0] for row in rows], [row[1] or "(none)" for row in rows]
+    found = classes(gold, [row[1] for row in rows])
+    labels = [one.label for one in found.classes]
+    assert found.accuracy_all.value == pytest.approx(accuracy_score(gold, answers), abs=1e-9)
+    for mine, theirs in (
+        (found.macro_precision, precision_score),
+        (found.macro_recall, recall_score),
+        (found.macro_f1, f1_score),
+    ):
+        assert mine.value == pytest.approx(theirs(gold, answers, labels=labels, average="macro", zero_division=0), abs=1e-9)
 
 
 @settings(deadline=None, max_examples=40)  # the first call imports

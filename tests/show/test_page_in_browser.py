@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.show.page import page
+from tests.api import Asked, Canned, message, serving
+from tests.jobs import JobFolder
 from tests.show.reports import PAYLOADS, RUN, report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -81,6 +84,47 @@ def test_nothing_runs_and_texts_are_shown_as_they_are(tmp_path: Path) -> None:
     # key; column name and value; then each named text
     expected = [part for text in strings for part in (text, text, text, *(part for name in names for part in (name, text)))]
     assert shown.texts == expected
+
+
+NAMES = [f"{number} {text}" for number, text in enumerate(PAYLOADS)]
+
+
+def hostile_job(folder: Path, url: str, texts: list[str]) -> JobFolder:
+    """Texts that would run as documents, keys, names of columns and files, values of an enum, properties and gold labels."""
+    job = JobFolder(folder, [], url, check={"asks": 1}, run={"max_failed": "100%"})
+    rows = [{"id": f"{number} {text}", "text": text} for number, text in enumerate(texts)]
+    lines = [json.dumps({**row, **dict(zip(NAMES, PAYLOADS, strict=True))}) for row in rows]
+    data = f"{PAYLOADS[6].replace('/', '')}.jsonl"
+    (job.path / data).write_text("\n".join(lines))
+    gold = [json.dumps({"id": row["id"], "label": NAMES[number % 7]}) for number, row in enumerate(rows)]
+    (job.path / "<gold>.jsonl").write_text("\n".join(gold))
+    properties = {"label": {"type": "string", "enum": NAMES}, NAMES[0]: {"type": "string"}, NAMES[4]: {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+    (job.path / "schema.json").write_text(json.dumps(schema))
+    job.configure(input={"path": glob.escape(data)}, output={"prefix": "a "})
+    return job
+
+
+def test_no_text_of_a_real_run_runs_in_its_report(tmp_path: Path) -> None:
+    naughty = [text for text in json.loads(BLNS.read_text("utf-8")) if text.strip()] if BLNS.exists() else []
+
+    def answering(asked: Asked) -> Canned:
+        if len(asked.text) % 5 == 0:
+            return message(f"no JSON, but {asked.text}")
+        number = len(asked.text) % len(NAMES)
+        return message(json.dumps({"label": NAMES[number], NAMES[0]: asked.text, NAMES[4]: number}))
+
+    with serving(answering) as api:
+        job = hostile_job(tmp_path / "job", api.url, [*PAYLOADS, *naughty[::5]])
+        assert job.run().code in (0, 1)
+        ended = job.do("report", "--gold", "<gold>.jsonl", "--label", "a label=label", "--by", NAMES[1])
+        assert (ended.code, ended.err) == (0, "")
+    page_at = job.path / "runs" / "job" / "report.html"
+    shown = Shown(dom(page_at, tmp_path))
+    assert shown.title == "job · pipeline report"
+    assert not {"img", "iframe", "object", "embed", "base", "video", "math", "animate"} & shown.tags
+    assert not [name for name in shown.attributes if name.startswith("on")]
+    assert shown.texts.count(PAYLOADS[0]) > 100, "they are there, as texts"
 
 
 @pytest.mark.parametrize("markup", [f"<script>{RUN}</script>", f'<img src="data:," onerror="{RUN}">'])
