@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import reference
+from pipeline.errors import StorageFailed
 from pipeline.records import Status
 from pipeline.write.table_columns import OWN
 
@@ -63,3 +64,11 @@ def test_each_status_is_told_but_the_one_that_no_finished_table_has() -> None:
     page = (ROOT / "docs" / "output.md").read_text("utf-8")
     table = page.partition("| status | meaning |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {*Status} - {Status.PENDING}
+
+
+def test_an_error_that_another_room_makes_for_itself_is_not_told() -> None:
+    class OfAnotherRoom(StorageFailed):
+        pass
+
+    assert OfAnotherRoom.__name__ not in reference.exit_codes()
+    assert StorageFailed.__name__ in reference.exit_codes()
