@@ -106,11 +106,14 @@ def _linked(text: str) -> str:
 
 
 def _leaves(kind: type[PipelineError]) -> Iterator[type[PipelineError]]:
-    """The errors that can end a run: those that set or inherit a code of their own, the branches of the tree left out."""
+    """The errors that can end a run, without the branches of their tree; what other rooms make of them for themselves is
+    theirs, and is known only where they were imported."""
     for below in kind.__subclasses__():
-        if "exit_code" in vars(below) or not below.__subclasses__():
-            yield below
-        yield from _leaves(below)
+        if below.__module__ == kind.__module__:
+            inner = [*_leaves(below)]
+            if "exit_code" in vars(below) or not inner:
+                yield below
+            yield from inner
 
 
 def _first_line(docstring: str | None) -> str:

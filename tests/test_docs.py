@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import reference
+from pipeline.errors import StorageFailed
 from pipeline.records import Status
 from pipeline.write.table_columns import OWN
 
@@ -53,10 +54,21 @@ def test_the_columns_of_the_table_are_told_with_their_types() -> None:
     rows = re.findall(r"^\| (`_[^|]*) \| ([^|]*) \|", page, re.MULTILINE)
     told = {name: kind.replace("\\", "").removesuffix("?") for names, kind in rows for name in re.findall(r"`(\w+)`", names)}
     types = {"list<item: string>": "list<string>", "timestamp[us, tz=UTC]": "timestamp[us, UTC]"}
-    assert told == {field.name: types.get(str(field.type), str(field.type)) for field in OWN}
+    held = {field.name: types.get(str(field.type), str(field.type)) for field in OWN}
+    assert {name: told.get(name) for name in held} == held
+    code = (ROOT / "pipeline" / "write" / "table_columns.py").read_text("utf-8")
+    assert [name for name in told if f'"{name}"' not in code] == [], "columns that only some jobs have stand in the code, too"
 
 
 def test_each_status_is_told_but_the_one_that_no_finished_table_has() -> None:
     page = (ROOT / "docs" / "output.md").read_text("utf-8")
     table = page.partition("| status | meaning |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == {*Status} - {Status.PENDING}
+
+
+def test_an_error_that_another_room_makes_for_itself_is_not_told() -> None:
+    class OfAnotherRoom(StorageFailed):
+        pass
+
+    assert OfAnotherRoom.__name__ not in reference.exit_codes()
+    assert StorageFailed.__name__ in reference.exit_codes()

@@ -57,7 +57,7 @@ def expected(kind: object) -> str:
                 return bound.documentation
         return " ".join([expected(base), *(_bound(bound) for bound in bounds)])
     if origin is Literal:
-        options = ", ".join(str(one).lower() if isinstance(one, bool) else str(one) for one in arguments)
+        options = ", ".join(map(_literal, arguments))
         return f"one of {options}" if len(arguments) > 1 else options
     if origin in (Union, UnionType):
         return " or ".join(expected(argument) for argument in arguments if argument is not NoneType)
@@ -66,6 +66,11 @@ def expected(kind: object) -> str:
     if isinstance(kind, type) and kind in NAMES:
         return NAMES[kind]
     raise TypeError(f"an annotation in settings.py without words: {kind!r} needs a doc() around it")
+
+
+def _literal(value: object) -> str:
+    """As the config writes it: YAML has `false`, not `False`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bound(bound: object) -> str:
@@ -83,7 +88,7 @@ def _bound(bound: object) -> str:
 def advice(value: JSON, kind: object) -> str:
     """How `value` may have been meant, as `; …` to end a message with; empty where that is anyone's guess."""
     leaves = list(_leaves(kind))
-    options = [str(leaf) for leaf in leaves if not isinstance(leaf, type)]
+    options = [_literal(leaf) for leaf in leaves if not isinstance(leaf, type)]
     if isinstance(value, str):
         if near := get_close_matches(value.lower(), options, 1):
             return f"; did you mean {near[0]}?"

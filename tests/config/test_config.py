@@ -233,6 +233,10 @@ WRONG_VALUES = [
     ),
     ("input.delimiter=;;", 'is ";;", expected the one character between two cells, such as ";" or "\\t"'),
     ("input.types=int", 'is "int", expected a mapping of column names to text, int, float, bool, date, datetime or timestamp'),
+    (
+        "input.allow_urls=fals",
+        'is "fals", expected a list of host names in lower case, such as [images.example.org] or false; did you mean false?',
+    ),
     ("input.columns=text", 'is "text", expected a list of column names, each once; did you mean [text]?'),
     ("output.path=out.xlsx", 'is "out.xlsx", expected the path of the table to write, ending in .parquet, .csv or .jsonl'),
     ("output.path=.csv", 'is ".csv", expected the path of the table to write, ending in .parquet, .csv or .jsonl'),
