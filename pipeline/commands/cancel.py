@@ -19,7 +19,7 @@ from pipeline.write.parcels import Parcels
 
 def cancel(config: Path, overrides: list[str]) -> str:
     """What was ended, in words. ComeBackLater where a run holds the folder; what the service refuses is raised as in a run."""
-    made = loaded(config, overrides)
+    made = loaded(config, [*overrides, "run.engine=local"])  # no cluster is needed for it
     folder = made.folder
     nothing = f"{folder.path} has no batches at the service"
     if not folder.journal.is_file():

@@ -26,7 +26,6 @@ from pipeline.settings import Job
 
 NOT_YET: Mapping[Key, JSON] = {
     ("input", "pages_per_request"): None,
-    ("run", "engine"): "local",
 }
 """Keys whose feature is not built, with the one value besides null that they take until then."""
 
