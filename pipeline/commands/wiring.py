@@ -349,22 +349,24 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def accessed(job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Iterator[Access]:
-    """Starts the embedded server where it is asked for; gives what a client is made of.
+    """Starts the embedded server where it is asked for; gives what a client is made of."""
+    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
+        yield access(job, url, base_url, connections, environment, chosen)
 
-    A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
-    """
+
+def access(job: Job, url: str, base_url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Access:
+    """A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set."""
     here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
     keyed = url != LOCAL and account(environment) is not None
-    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
-        yield Access(
-            base_url=base_url,
-            keyless=here and not keyed,
-            timeout_s=job.call.timeout_s,
-            connections=connections,
-            proxied=not here,
-            streamed_above=chosen.streamed_above,
-            api_version=chosen.api_version,
-        )
+    return Access(
+        base_url=base_url,
+        keyless=here and not keyed,
+        timeout_s=job.call.timeout_s,
+        connections=connections,
+        proxied=not here,
+        streamed_above=chosen.streamed_above,
+        api_version=chosen.api_version,
+    )
 
 
 @contextmanager
