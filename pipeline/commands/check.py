@@ -79,8 +79,8 @@ def _cluster(made: Loaded) -> list[str]:
     url = endpoint(made.job, os.environ)
     base_url = "http://127.0.0.1" if made.local else url
     by = access(made.job, url, base_url, concurrency(made), os.environ, made.form)
-    with looked_at(made.job, os.environ, by) as (_, words):
-        return [f"cluster    {words}"]
+    with looked_at(made.job, os.environ, by) as found:
+        return [f"cluster    {found.words}"]
 
 
 def _each(made: Loaded) -> str:

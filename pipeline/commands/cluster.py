@@ -23,34 +23,47 @@ MOST_WORKERS = 64
 """Where `run.workers` is auto. One sends 500 requests a second at ease, and the run itself is full long before."""
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A cluster whose nodes were looked at."""
+
+    cluster: Cluster
+    workers: int
+    """There may be at once."""
+    words: str
+    """What a person should know of it."""
+
+
 @contextmanager
-def looked_at(job: Job, environment: Mapping[str, str], access: Access) -> Iterator[tuple[Cluster, str]]:
-    """The cluster, joined, and what a person should know of it. Raises what `unfit` says of its nodes."""
+def looked_at(job: Job, environment: Mapping[str, str], access: Access) -> Iterator[Joined]:
+    """The cluster, joined. Raises what `unfit` says of its nodes; those that are there but do not answer are told."""
     with joined(address(job, environment)) as cluster:
         machines = [machine for machine in cluster.machines if machine.cpus >= 1]
-        error = unfit(cluster.look(node.facts, machines), node.facts(), access)
+        answers = cluster.look(node.facts, machines)
+        there = {machine: facts for machine, facts in answers.items() if facts is not None}
+        error = unfit(there, node.facts(), access)
         if error is not None:
             raise error
-        yield (
-            cluster,
-            f"Ray {cluster.version} at {cluster.address}: {_counted(machines)}, {most(job, access, machines)} workers",
-        )
+        workers = most(job, access, [*there])
+        words = f"Ray {cluster.version} at {cluster.address}: {_counted([*there])}, up to {workers} workers"
+        silent = [machine.address for machine in machines if machine not in there]
+        yield Joined(cluster, workers, words + (f"; no answer from {', '.join(silent)}" if silent else ""))
 
 
 @contextmanager
 def spread(job: Job, environment: Mapping[str, str], access: Access) -> Iterator[Callable[[Listener], BatchServer]]:
     """What makes the transport of a run, inside the event loop."""
-    with looked_at(job, environment, access) as (cluster, words):
-        machines = cluster.machines
+    with looked_at(job, environment, access) as found:
+
+        def start() -> _Link:
+            return _Link(found.cluster.actor(node.Node), access)
 
         def transport(tell: Listener) -> BatchServer:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import
 
-            tell(Notice(words))
+            tell(Notice(found.words))
             own = Client.of(access)
-            crew = Crew(most(job, access, machines))
-            start = lambda: _Link(cluster.actor(node.Node), access)  # noqa: E731
-            return Split(Senders(crew, start, own, tell, job.run.longest_wait_s), own)
+            return Split(Senders(Crew(found.workers), start, own, tell, job.run.longest_wait_s), own)
 
         yield transport
 
@@ -69,7 +82,7 @@ def most(job: Job, access: Access, machines: Sequence[Machine]) -> int:
 
 
 def unfit(said: Mapping[Machine, Facts | str], here: Facts, access: Access) -> PipelineError | None:
-    """Why machines cannot send for this run, all of them at once; None: they can. Those that say nothing are not fit."""
+    """Why machines cannot send for this run, all of them at once; None: they can."""
     wrong: list[str] = []
     refused: list[str] = []
     for machine, facts in said.items():

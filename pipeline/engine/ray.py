@@ -61,27 +61,28 @@ class Cluster:
             if node["Alive"]
         ]
 
-    def look(self, about: Callable[[], T], machines: Sequence[Machine]) -> dict[Machine, T | str]:
-        """What a function of this package says on each of them; in words, why it could not. Waits for no free CPU."""
+    def look(self, about: Callable[[], T], machines: Sequence[Machine]) -> dict[Machine, T | str | None]:
+        """What a function of this package says on each of them; in words, why it cannot. None: there was no answer, since it
+        takes a while until the cluster knows that a machine is gone. Waits for no free CPU."""
         import ray
-        from ray.exceptions import GetTimeoutError, RayError
+        from ray.exceptions import RayError, RayTaskError, RuntimeEnvSetupError
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         def asked(machine: Machine) -> Any:
             there = NodeAffinitySchedulingStrategy(machine.id, soft=False)
             return ray.remote(about).options(num_cpus=0, max_retries=0, scheduling_strategy=there).remote()
 
-        said: dict[Machine, T | str] = {}
+        said: dict[Machine, T | str | None] = {}
         references = {machine: asked(machine) for machine in machines}
         if references:
             ray.wait([*references.values()], num_returns=len(references), timeout=LOOK_S)
         for machine, reference in references.items():
             try:
                 said[machine] = ray.get(reference, timeout=1.0)
-            except GetTimeoutError:
-                said[machine] = f"did not answer within {LOOK_S:.0f} s"
-            except RayError as error:
+            except (RayTaskError, RuntimeEnvSetupError) as error:
                 said[machine] = _last_line(error)
+            except RayError:  # also one that says that time is up
+                said[machine] = None
         return said
 
     def actor(self, kind: Callable[[], object]) -> Actor:
