@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Joined:
 @contextmanager
 def looked_at(job: Job, environment: Mapping[str, str], access: Access) -> Iterator[Joined]:
     """The cluster, joined. Raises what `unfit` says of its nodes; those that are there but do not answer are told."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody else is told of a run
     with joined(address(job, environment)) as cluster:
         machines = [machine for machine in cluster.machines if machine.cpus >= 1]
         answers = cluster.look(node.facts, machines)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pipeline.engine.senders import Gone
-from pipeline.errors import ConfigInvalid, ServiceDown
+from pipeline.errors import AccountRefused, ConfigInvalid, ServiceDown
 from pipeline.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -130,10 +130,12 @@ class Actor:
 def joined(address: str) -> Iterator[Cluster]:
     """Connects this process to a cluster: `auto` for the one that this machine is part of, host:port, or ray://host:port.
 
-    Raises ConfigInvalid where Ray is not installed or does not fit, ServiceDown where there is no cluster. A connection that
-    this process has already, in a notebook for example, is used and stays.
+    Raises ConfigInvalid where Ray is not installed or does not fit, AccountRefused where the cluster wants another token,
+    ServiceDown where there is none. A connection that this process has already, in a notebook for example, is used and stays.
     """
     ray = _imported()
+    from ray.exceptions import AuthenticationError
+
     if ray.is_initialized():
         yield Cluster(ray.get_runtime_context().gcs_address, ray.__version__)
         return
@@ -141,6 +143,11 @@ def joined(address: str) -> Iterator[Cluster]:
     with _as_before():
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        except AuthenticationError as error:
+            raise AccountRefused(
+                f"run.ray: {address}: the cluster refuses: {_last_line(error)}",
+                todo="give this machine the token of the cluster (RAY_AUTH_TOKEN), not the key of the API, then run again",
+            ) from error
         except RuntimeError as error:  # another version of Ray or Python
             raise ConfigInvalid(f"run.ray: {address}: {_last_line(error)}") from error
         except (ConnectionError, ValueError) as error:
@@ -178,6 +185,10 @@ def _as_before() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
+    except SystemExit:  # what Ray's own handler makes of it, amid the connecting
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -180,7 +180,7 @@ class Senders:
         patient_s = min(PATIENT_S, self._longest_wait_s)
         try:
             if not (await asyncio.wait([beginning], timeout=patient_s))[0]:
-                self._tell(Notice("waiting for a place in the cluster; `ray status` shows what is free"))
+                self._tell(Notice("a worker waits for its place in the cluster; `ray status` shows what is free"))
                 await asyncio.wait([beginning], timeout=self._longest_wait_s - patient_s)
             if beginning.done():
                 await beginning

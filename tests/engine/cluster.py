@@ -17,6 +17,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import pytest
+
 from tests.jobs import KEY
 from tests.processes import children
 
@@ -72,7 +74,12 @@ def nodes() -> Iterator[Nodes]:
     """Two, of two CPUs each."""
     folder = Path(mkdtemp(prefix="ray-", dir="/tmp"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "RAY_"))}
-    environment |= {"ANTHROPIC_API_KEY": KEY, "PYTHONPATH": str(CHECKOUT), "RAY_USAGE_STATS_ENABLED": "0"}
+    environment |= {
+        "ANTHROPIC_API_KEY": KEY,
+        "PYTHONPATH": str(CHECKOUT),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.engine.cluster", str(folder)],
         cwd=CHECKOUT,
@@ -81,7 +88,8 @@ def nodes() -> Iterator[Nodes]:
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:
+    with process, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # for runs, too: from Ray 2.61 on a cluster has a token of its own
         yield Nodes(process, folder)
         assert process.stdin is not None
         process.stdin.close()

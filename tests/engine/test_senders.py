@@ -240,7 +240,7 @@ async def test_without_a_place_for_the_first_the_run_ends_and_can_come_back(monk
     assert isinstance(result, Broken)
     assert (result.sent, result.stop) == (False, ComeBackLater)
     assert "no place for a worker" in result.error
-    assert room.said == ["waiting for a place in the cluster; `ray status` shows what is free"]
+    assert room.said == ["a worker waits for its place in the cluster; `ray status` shows what is free"]
     await room.close()
 
 
