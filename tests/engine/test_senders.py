@@ -254,9 +254,8 @@ async def test_without_a_place_for_another_those_that_are_there_go_on() -> None:
     assert len(room.far) == 2
     await until(lambda: len(room.said) == 2)
     assert room.said[1].endswith("those that are there go on")
-    for number in range(2 * FULL):
-        await room.out(number)
-    assert len(room.far) == 2
+    await asyncio.gather(*(room.out(number) for number in range(2 * FULL)))
+    assert len(room.far) == 2, "no other one is started"
     await room.close()
 
 
