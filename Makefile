@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak check docs reference lowest dist bench batches limits foresee intervals format lock clean
+.PHONY: help install run test ray soak check docs reference lowest dist bench batches limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ run: $(DONE) ## label the sample corpus; CONFIG=, DATA= and ARGS= override
 
 test: $(DONE) ## run the tests
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+# The extra adds 200 MB, so only who tests it installs it; requirements-ray.lock holds what it adds to requirements.lock.
+ray: $(DONE) ## install the extra [ray] and test run.engine: ray on a cluster of two nodes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-ray.lock
+	@$(BIN)/python -m pytest -q tests/engine tests/crash/test_ray_killed.py
 
 soak: $(DONE) ## kill, starve and resume the program for an hour or two; ARGS='--kills 100 --seed 7'
 	@$(BIN)/python -m pytest tests/crash --kills 1000 $(ARGS)
@@ -85,6 +90,9 @@ format: $(DONE) ## format the code and mend what lint can mend
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra local \
 		--group dev --group docs --group weights pyproject.toml -o requirements.lock
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["ray"])' \
+		| uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--constraints requirements.lock - -o requirements-ray.lock
 
 clean: ## remove the environment and caches; runs/ and out/ stay
 	rm -rf $(VENV) .venv-lowest site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*

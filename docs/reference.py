@@ -20,7 +20,6 @@ import typer
 
 from pipeline import cli
 from pipeline.config import tree
-from pipeline.config.parse import NOT_YET
 from pipeline.config.tree import Key
 from pipeline.config.wording import expected
 from pipeline.errors import PipelineError
@@ -68,7 +67,6 @@ BLOCKS: Mapping[str, Callable[[], str]] = {"config keys": config_keys, "exit cod
 def _keys(section: Key, kind: type, known: Iterable[Field[Any]], meanings: Mapping[Key, str]) -> str:
     hints = get_type_hints(kind, include_extras=True)
     rows = [(f"`{one.name}`", meanings[*section, one.name], _takes(hints[one.name]), _default(one)) for one in known]
-    rows += [(f"`{key[-1]}`", meanings[key], "", _written(value)) for key, value in NOT_YET.items() if key[:-1] == section]
     return _table(("key", "what it is", "takes", "if left out"), rows)
 
 

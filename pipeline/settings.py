@@ -42,6 +42,18 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_cluster(address: str) -> bool:
+    """`auto`, or where a Ray cluster or its server for clients elsewhere is."""
+    if address == "auto":
+        return True
+    place = address.removeprefix("ray://")
+    try:
+        url = urlsplit(f"//{place}")
+        return bool(url.hostname and url.port) and place == url.netloc and "@" not in place
+    except ValueError:
+        return False
+
+
 def is_encoding(name: str) -> bool:
     """Whether Python reads texts in it. Escapes for host names and source code are not what a file is written in."""
     try:
@@ -266,6 +278,10 @@ class Run:
     """What may be spent until a run finishes, by however many runs that takes; None: whatever it takes."""
     workers: Literal["auto"] | Annotated[int, Ge(1), Le(64), doc("a whole number from 1 to 64")] = 1
     """Processes that send; 1: the run's own; `auto`: that one, and others once it cannot keep up."""
+    engine: Literal["local", "ray"] = "local"
+    """Who sends: this machine, or the nodes of a Ray cluster."""
+    ray: Annotated[Text, Predicate(is_cluster), doc("auto, host:port or ray://host:port")] = "auto"
+    """The cluster; `auto`: RAY_ADDRESS, or the one that this machine is part of."""
     metrics_file: Text | None = None
     """A Prometheus text file, replaced at the end of every run."""
     in_doubt: Literal["resend", "hold"] = "resend"

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.engine.cluster import Nodes
 
 # The gate gives the same verdict twice; whoever works on the code gets new examples each time.
 settings.register_profile("gate", derandomize=True)
@@ -43,6 +47,15 @@ def _no_home_and_no_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
         if name.startswith("ANTHROPIC_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Nodes]:
+    """A Ray cluster of two nodes. Only for tests that are skipped where Ray is not installed."""
+    from tests.engine.cluster import nodes
+
+    with nodes() as made:
+        yield made
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def forget(config: Path, overrides: Sequence[str], named: str) -> str:
 
 
 def _done(config: Path, overrides: Sequence[str], act: Callable[[Loaded, Work, Parcels], Awaitable[str]]) -> str:
-    made = loaded(config, overrides)
+    made = loaded(config, [*overrides, "run.engine=local"])  # no cluster is needed for it
     folder = made.folder
     if not folder.journal.is_file():
         return _nothing(made)

@@ -9,9 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from pipeline.call.form import API_VERSION
+from pipeline.commands.cluster import looked_at
 from pipeline.commands.long_shown import first_long, settings
 from pipeline.commands.media import notes
-from pipeline.commands.wiring import Loaded, endpoint, loaded, sent_by, shown
+from pipeline.commands.wiring import Loaded, access, concurrency, endpoint, loaded, sent_by, shown, spreads
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import manner
@@ -70,12 +71,24 @@ def _asking(made: Loaded) -> list[str]:
         *(f"workers    {sentence}" for sentence in sent_by(made)),
         *settings(made),
         f"thinking   {thinking}, effort {asked.effort or 'left out'}; prompt cache {cache}",
+        *_cluster(made),
         *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),
         *(f"further    {name}: {plain(json.dumps(value, ensure_ascii=False))}" for name, value in further.items()),
         *(f"note       {note}" for note in dict.fromkeys(note for one in made.forms for note in one.notes)),
         *(f"note       {note}" for note in notes(made.media)),
         *(f"advice     {plain(advice, SHOWN_CHARACTERS)}" for advice in _advice(made)),
     ]
+
+
+def _cluster(made: Loaded) -> list[str]:
+    """Of whose nodes each has been asked whether it can send."""
+    if not spreads(made.job):
+        return []
+    url = endpoint(made.job, os.environ)
+    base_url = "http://127.0.0.1" if made.local else url
+    by = access(made.job, url, base_url, concurrency(made), os.environ, made.form)
+    with looked_at(made.job, os.environ, by) as found:
+        return [f"cluster    {found.words}"]
 
 
 def _each(made: Loaded) -> str:

@@ -31,6 +31,8 @@ from pipeline.call.wire import Shape, shape
 from pipeline.call.workers import Workers
 from pipeline.check.answer import LADDER, Judge
 from pipeline.check.prose import prose
+from pipeline.commands.account import account
+from pipeline.commands.cluster import spread
 from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
@@ -355,9 +357,8 @@ def shown(url: str, environment: Mapping[str, str]) -> str:
     Two runs with the same digest used the same key.
     """
     parts = urlsplit(url)
-    key = environment.get("ANTHROPIC_API_KEY") or environment.get("ANTHROPIC_AUTH_TOKEN")
-    digest = f"key {blake2b(key.encode(), digest_size=4).hexdigest()}" if key else "no key in the environment"
-    return f"{parts.scheme}://{parts.netloc} ({digest})"
+    key = account(environment)
+    return f"{parts.scheme}://{parts.netloc} ({'no key in the environment' if key is None else f'key {key}'})"
 
 
 def asked(job: Job, environment: Mapping[str, str]) -> str:
@@ -370,22 +371,24 @@ def asked(job: Job, environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def accessed(job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Iterator[Access]:
-    """Starts the embedded server where it is asked for; gives what a client is made of.
-
-    A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set.
-    """
-    here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
-    keyed = url != LOCAL and any(environment.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
+    """Starts the embedded server where it is asked for; gives what a client is made of."""
     with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
-        yield Access(
-            base_url=base_url,
-            keyless=here and not keyed,
-            timeout_s=job.call.timeout_s,
-            connections=connections,
-            proxied=not here,
-            streamed_above=chosen.streamed_above,
-            api_version=chosen.api_version,
-        )
+        yield access(job, url, base_url, connections, environment, chosen)
+
+
+def access(job: Job, url: str, base_url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Access:
+    """A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set."""
+    here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
+    keyed = url != LOCAL and account(environment) is not None
+    return Access(
+        base_url=base_url,
+        keyless=here and not keyed,
+        timeout_s=job.call.timeout_s,
+        connections=connections,
+        proxied=not here,
+        streamed_above=chosen.streamed_above,
+        api_version=chosen.api_version,
+    )
 
 
 @contextmanager
@@ -400,6 +403,10 @@ def connection(
 ) -> Iterator[Callable[[Listener], BatchServer]]:
     """What makes the transport of a run, inside the event loop. With `hear`, all replies are streamed, by the run itself."""
     with accessed(job, url, connections, environment, chosen) as access:
+        if hear is None and spreads(job):
+            with spread(job, environment, access) as transport:
+                yield transport
+            return
 
         def transport(tell: Listener) -> BatchServer:
             from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
@@ -427,12 +434,17 @@ def counting(
         yield counter
 
 
+def spreads(job: Job) -> bool:
+    """Whether the nodes of a cluster send the requests. Batches leave from here: they are a few requests, however large."""
+    return job.run.engine == "ray" and mode(job)[0] == "online"
+
+
 def workers(job: Job) -> tuple[int, int]:
     """Worker processes that send from the start, and once the run's own process is what it waits for. 0: the run itself sends.
 
-    In batches a few requests carry all.
+    In batches a few requests carry all; of a cluster its nodes send.
     """
-    if mode(job)[0] == "batch" or job.run.workers == 1:
+    if mode(job)[0] == "batch" or spreads(job) or job.run.workers == 1:
         return 0, 0
     return (0, useful(os.cpu_count() or 1)) if job.run.workers == "auto" else (job.run.workers, 0)
 

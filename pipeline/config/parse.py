@@ -24,11 +24,6 @@ from pipeline.records import JSON
 from pipeline.remote import SCHEMES, WEB
 from pipeline.settings import Job
 
-NOT_YET: Mapping[Key, JSON] = {
-    ("run", "engine"): "local",
-}
-"""Keys whose feature is not built, with the one value besides null that they take until then."""
-
 
 def _scheme(value: JSON) -> str | None:
     found = re.match(r"([a-z][a-z0-9+.-]*)://", value, re.IGNORECASE) if isinstance(value, str) else None
@@ -47,7 +42,7 @@ def _is_unwritten(value: JSON) -> bool:
 EXPECTED_STORE = f"expected a path on this machine, or {', '.join(f'{scheme}://' for scheme in SCHEMES)}"
 EXPECTED_PLACE = f"{EXPECTED_STORE}, https://"
 
-NOT_YET_VALUES: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
+NOT_YET: Sequence[tuple[Key, Callable[[JSON], bool], str]] = (
     (("input", "path"), _is_unread, EXPECTED_PLACE),
     (("output", "path"), _is_unwritten, EXPECTED_STORE),
 )
@@ -186,16 +181,8 @@ def _secrets(value: JSON, key: Key) -> Iterator[Fault]:
 
 
 def _not_yet(values: dict[str, JSON]) -> Iterator[Fault]:
-    """What is asked of features that are not built. Takes their keys out of `values`."""
-    for key, until_then in NOT_YET.items():
-        section, name = values.get(str(key[0])), str(key[1])
-        if not isinstance(section, dict) or name not in section:
-            continue
-        value = section.pop(name)
-        if value is not None and not (type(value) is type(until_then) and value == until_then):
-            instead = "" if until_then is None else f" or set it to {shown(until_then)}"
-            yield Fault(key, f"not available yet, leave it out{instead}")
-    for key, is_not_built, instead in NOT_YET_VALUES:
+    """What is asked of features that are not built."""
+    for key, is_not_built, instead in NOT_YET:
         value = _at(values, key)
         items = list(enumerate(value)) if isinstance(value, list) else []
         for at, item in [(key, value), *(((*key, index), item) for index, item in items)]:
@@ -298,7 +285,7 @@ def _fields(section: type) -> dict[str, object]:
 
 @cache
 def _known() -> tuple[Key, ...]:
-    """Every key that there is or will be, sections too."""
+    """Every key that there is, sections too."""
     sections = {name: kind for name, kind in _fields(Job).items() if isinstance(kind, type) and is_dataclass(kind)}
     inner = [(section, name) for section, kind in sections.items() for name in _fields(kind)]
-    return (*((name,) for name in _fields(Job)), *inner, *NOT_YET)
+    return (*((name,) for name in _fields(Job)), *inner)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import tree
-from pipeline.config.parse import EXPECTED_PLACE, EXPECTED_STORE, NOT_YET, canonical, parse
+from pipeline.config.parse import EXPECTED_PLACE, EXPECTED_STORE, canonical, parse
 from pipeline.config.wording import expected
 from pipeline.errors import ConfigInvalid
 from pipeline.records import JSON
@@ -107,7 +107,7 @@ output: {path: o.jsonl, keep: [], prefix: a_}
 def test_the_documented_config_has_every_key_once_and_no_other() -> None:
     root = tree.read(documented())
     assert isinstance(root, tree.Tree)
-    known = {(field.name,) for field in fields(Job)} | set(NOT_YET)
+    known: set[tree.Key] = {(field.name,) for field in fields(Job)}
     known |= {(name, field.name) for name, section in SECTIONS.items() for field in fields(section)}
     assert set(root.lines) - {()} == known
 
@@ -118,13 +118,6 @@ def test_the_documented_values_are_the_defaults() -> None:
         for field in fields(section):
             if field.default is not MISSING:
                 assert getattr(getattr(job, name), field.name) == field.default, f"{name}.{field.name}"
-    root = tree.read(documented())
-    assert isinstance(root, tree.Tree)
-    assert isinstance(root.root, dict)
-    for section_name, key in _later_keys():
-        keys = root.root[section_name]
-        assert isinstance(keys, dict)
-        assert keys[key] == NOT_YET[section_name, key], f"{section_name}.{key}"
 
 
 def test_the_documented_required_keys_are_those_without_default() -> None:
@@ -139,24 +132,6 @@ def _documented_lines() -> dict[str, str]:
     assert isinstance(root, tree.Tree)
     lines = documented().split("\n")
     return {".".join(map(str, key)): lines[line - 1] for key, line in root.lines.items() if key}
-
-
-def test_keys_of_later_versions_are_documented_as_such() -> None:
-    lines = _documented_lines()
-    assert [key for key in map(".".join, _later_keys()) if "not available yet" not in lines[key]] == []
-
-
-def _later_keys() -> list[tuple[str, str]]:
-    return [(str(section), str(name)) for section, name in NOT_YET]
-
-
-@pytest.mark.parametrize("key", NOT_YET, ids=lambda key: ".".join(key))
-def test_a_later_key_takes_its_default_or_null_and_nothing_else(key: tuple[str, str]) -> None:
-    dotted = ".".join(key)
-    for harmless in (json.dumps(NOT_YET[key]), "null", ""):
-        assert parse(GOOD, "job.yaml", [f"{dotted}={harmless}"]) == JOB
-    (fault,) = faults(GOOD, f"{dotted}=[true]")
-    assert fault.startswith(f"--set {dotted}=[true]: {dotted}: not available yet, leave it out")
 
 
 def test_a_blank_stop_sequence_is_refused_by_its_place() -> None:

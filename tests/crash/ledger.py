@@ -55,6 +55,8 @@ class Ledger:
     def __init__(self, latency_s: float, seed: int, usage: tuple[int, int]) -> None:
         self.charges: list[Charge] = []
         self.requests = 0
+        self.times: list[float] = []
+        """When each request came in, on a clock of its own."""
         self.url = ""
         self._latency_s = latency_s
         self._seed = seed
@@ -91,6 +93,7 @@ class Ledger:
         body = json.loads(await request.read())
         asked = _text(body["messages"][0]), sum(turn["role"] == "user" for turn in body["messages"])
         self.requests += 1
+        self.times.append(self._loop.time())
         number = self.requests
         self._seen[asked] += 1
         first = self._seen[asked] == 1

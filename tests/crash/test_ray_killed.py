@@ -1,0 +1,94 @@
+"""Workers, nodes and runs of a Ray cluster are killed: what a death may cost is what was out, and all of it is told.
+
+`--kills 1000` makes it a campaign of 20,000 rows under a limit of 500 requests a second.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.crash.campaign import KILLED, Campaign
+from tests.crash.conftest import Size
+from tests.crash.ledger import serving
+from tests.crash.program import Running, executed
+from tests.engine.cluster import Nodes
+
+if find_spec("ray") is None:
+    pytest.skip("the extra [ray] is not installed", allow_module_level=True)
+
+AT_ONCE = 48
+LATEST_S = 120.0
+
+
+class Spread(Campaign):
+    """A job whose workers are elsewhere. One that is killed takes requests with it and the run goes on: it tells of each."""
+
+    def allowed(self) -> Counter[tuple[str, int]]:
+        logged = self.logged()
+        return Counter({asked: logged[asked[0]] for asked in self.ledger.charged()})
+
+    def most_in_flight(self) -> int:
+        """What a worker took with it is in doubt, too, while it waits to be sent again, and then holds no place."""
+        return super().most_in_flight() + sum(self.had())
+
+    def had(self) -> list[int]:
+        """Requests that each worker had when it ended, as the run said."""
+        lines = map(json.loads, (self.folder / "runs/job/log.jsonl").read_text().splitlines())
+        said = [line["text"] for line in lines if line["event"] == "notice" and "a worker ended (" in line["text"]]
+        return [int(text.split("): ")[1].split()[0].replace(",", "").replace("it", "0")) for text in said]
+
+
+def strike(campaign: Spread, running: Running, requests: int, act: Callable[[], None]) -> None:
+    """Acts when so many more requests have come, while the run is at work."""
+    wanted = campaign.ledger.requests + requests
+    until = time.monotonic() + LATEST_S
+    while campaign.ledger.requests < wanted:
+        assert not running.over(0.01), running.said()
+        assert time.monotonic() < until, running.said()
+    act()
+
+
+def fastest(times: Sequence[float], window_s: float) -> float:
+    """Requests a second within the busiest window of this length."""
+    return max(bisect_left(times, start + window_s) - number for number, start in enumerate(times)) / window_s
+
+
+def test_workers_nodes_and_runs_die_and_nothing_is_lost(
+    cluster: Nodes, tmp_path: Path, size: Size, tell: Callable[[object], None]
+) -> None:
+    rows = size.of(600, 20_000)
+    call = {"concurrency": 256, "requests_per_minute": 30_000} if size.kills else {"concurrency": AT_ONCE}
+    run = {"engine": "ray", "ray": cluster.address, "workers": 2, "drain_s": 60}
+    with serving(latency_s=0.2, seed=size.seed) as ledger:
+        texts = [f"{'good' if number % 3 else 'bad'} thing {number}" for number in range(rows)]
+        campaign = Spread(tmp_path / "job", texts, ledger, executed, call=call, run=run)
+        running = campaign.start()
+        strike(campaign, running, rows // 6, cluster.kill_worker)
+        strike(campaign, running, rows // 6, cluster.kill_node)
+        strike(campaign, running, rows // 6, lambda: running.send(signal.SIGKILL))
+        there = cluster.workers()
+        assert campaign.ended(running).code == KILLED
+        cluster.add_node()
+        running = campaign.start()
+        strike(campaign, running, rows // 6, lambda: running.send(signal.SIGTERM))
+        ended = campaign.ended(running)
+        assert ended.code == 143, ended.err
+        assert len(ended.out.splitlines()) == 1, "nothing but the summary"
+        figures = campaign.finish()
+        assert not set(there) & set(cluster.workers()), "workers end with their run"
+    had = campaign.had()
+    assert len(had) >= 2
+    assert sum(had) > 0, "no worker had anything when it was killed"
+    assert figures.twice <= figures.logged <= sum(had) + figures.doubts
+    tell(f"a worker, a node and a run killed, {had} requests lost with workers; {figures}")
+    if size.kills:
+        tell(f"500 requests a second allowed: {fastest(ledger.times, 10.0):.1f} in the busiest ten seconds")
