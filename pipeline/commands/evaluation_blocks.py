@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MISTAKES = 20
 NAMED = 5
+FIELDS = 100
+"""Of objects: gold may hold any."""
 CELL = 300
 """Characters of a value."""
 NONE = "(none)"
@@ -123,7 +125,10 @@ def _judged(judged: Judged, room: Room) -> Iterator[Block]:
             yield _numbers(title, figures, notes)
         case Extraction() as figures:
             fields = list(_extraction(WHOLE, figures))
-            yield Table(title, ("field", "coverage", "exact", "normalised"), fields, frozenset({1, 2, 3}), _noted(notes))
+            if len(fields) > FIELDS:
+                notes.append(f"{count(len(fields) - FIELDS)} more fields: see --json")
+            head = ("field", "coverage", "exact", "normalised")
+            yield Table(title, head, fields[:FIELDS], frozenset({1, 2, 3}), _noted(notes))
             yield from _elements(title, figures)
     if judged.calibration is not None:
         yield _calibration(title, judged.calibration, judged.unsure)
@@ -166,7 +171,8 @@ def _classes(title: str, figures: Classes, notes: Sequence[str], room: Room) -> 
         f"{count(len(figures.classes) - len(some))} more classes: see --json" if len(figures.classes) > len(some) else "",
     )
     labels = [_brief(one.label) for one in figures.classes]
-    across = [*labels, NONE]
+    none = NONE if NONE not in labels else "(no answer)"
+    across = [*labels, none]
     pairs = {
         (gold, answer): rows
         for gold, line in zip(labels, figures.confusion, strict=True)
@@ -175,7 +181,7 @@ def _classes(title: str, figures: Classes, notes: Sequence[str], room: Room) -> 
     if len(labels) <= room.matrix:
         yield Matrix(f"{title}: gold down, answers across", labels, across, pairs)
         return
-    wrong = [(rows, pair) for pair, rows in pairs.items() if rows and pair[0] != pair[1] and pair[1] != NONE]
+    wrong = [(rows, pair) for pair, rows in pairs.items() if rows and pair[0] != pair[1] and pair[1] != none]
     if ranked := sorted(wrong, key=lambda each: (-each[0], each[1]))[:MISTAKES]:
         cells = [(*pair, count(rows)) for rows, pair in ranked]
         yield Table(f"{title}: taken for what, the most frequent", ("gold", "answer", "rows"), cells, frozenset({2}))
@@ -195,7 +201,7 @@ def _numbers(title: str, figures: Numbers, notes: Sequence[str]) -> Table:
 
 
 def _extraction(name: str, figures: Extraction) -> Iterator[tuple[str, ...]]:
-    yield (name, _share(figures.coverage), _share(figures.exact), _share(figures.normalised))
+    yield (_brief(name), _share(figures.coverage), _share(figures.exact), _share(figures.normalised))
     for field, inner in figures.fields.items():
         yield from _extraction(field if name == WHOLE else f"{name}.{field}", inner)
 

@@ -83,7 +83,10 @@ class Progress:
 
     def tick(self) -> None:
         """To be called every second or so, also while nothing ends."""
-        if self._lines and self._figures.rows is not None and self._clock() >= self._due:
+        if not self._lines or self._figures.rows is None:
+            return
+        self._figures.rates(self._clock())  # how evenly rows come is seen by the second
+        if self._clock() >= self._due:
             self._due = self._clock() + EVERY_S
             self._say(self.line())
 

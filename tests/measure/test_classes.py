@@ -54,8 +54,8 @@ def test_figures_are_those_of_scikit_learn(rows: list[tuple[str, str]]) -> None:
         assert mine.value == pytest.approx(theirs(gold, answers, average="macro", zero_division=0), abs=1e-9)
     for name, theirs in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
         each = theirs(gold, answers, average=None, zero_division=0)
-        own = [getattr(one, name).value or 0.0 for one in found.classes]  # a precision of nothing is None, there 0
-        assert own == pytest.approx(list(each), abs=1e-9)
+        ours = [getattr(one, name).value or 0.0 for one in found.classes]  # a precision of nothing is None, there 0
+        assert ours == pytest.approx(list(each), abs=1e-9)
     matrix = confusion_matrix(gold, answers, labels=[*sorted({*gold, *answers}), "(none)"])
     assert np.array_equal(np.array(found.confusion), matrix[:-1])
     if len({*gold, *answers}) > 1:

@@ -55,3 +55,14 @@ def test_groups_are_told_apart_and_bounded() -> None:
     assert len(found.groups) == GROUPS + 1
     assert (found.groups[0].name, found.groups[0].answered) == (None, 7)
     assert (found.groups[1].name, found.groups[1].labels) == ("g3", {"yes": 1, "no": 1})
+
+
+def test_sentences_that_are_each_their_own_are_no_labels() -> None:
+    counted = Distributions({"reason": "text", "one": "text"}, {})
+    for number in range(6):
+        counted.add({"reason": f"because of {number}"})
+    counted.add({"one": "alone"})
+    reason, one = counted.results()
+    assert reason.labels is None
+    assert reason.spread is not None
+    assert one.labels == {"alone": 1}

@@ -69,3 +69,8 @@ def test_bins_hold_every_number_and_are_few(values: list[float], whole: bool) ->
 def test_integers_have_bins_of_their_own() -> None:
     assert bins(1, 5, whole=True) == [1, 2, 3, 4, 5, 6]
     assert bins(0, 0, whole=True) == [0, 1]
+
+
+def test_the_top_of_a_scale_has_no_bin_of_its_own() -> None:
+    edges = bins(0.0, 100.0, whole=False)
+    assert (edges[0], edges[-1]) == (0, 100)

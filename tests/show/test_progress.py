@@ -212,8 +212,20 @@ def test_elsewhere_a_line_every_half_minute_and_one_at_each_end() -> None:
         f"1,199/10,000 rows (12.0%), 16.6 rows/s (mean 16.6), {figures}",
         "stopping: SIGTERM",
         "writing out/reviews.parquet",
-        f"1,199/10,000 rows (12.0%), 15.4 rows/s (mean 15.4), {figures}, stopping",
+        f"1,199/10,000 rows (12.0%), 0.0 rows/s (mean 15.4), {figures}, stopping",
     ]
+
+
+def test_the_first_line_tells_the_time_left() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with Progress(stream, clock=clock, width=80) as progress:
+        progress(Planned(3_000))
+        for position in range(300):
+            progress(ended(position))
+            if position % 10 == 9:
+                clock.now_s += 1
+                progress.tick()
+    assert stream.getvalue().splitlines()[1].endswith("asked again, 3 to 6 min left")
 
 
 def test_a_line_quotes_no_document_and_the_bar_may() -> None:
