@@ -316,7 +316,7 @@ def test_plan_names_the_price_step_and_what_pieces_below_it_would_save(tmp_path:
     whole = job(tmp_path, [text(12_000), SHORT], api.url, "fail")
     told = json.loads(whole.do("plan", "--json", "--sample", "0").out)["step"]
     found = re.search(
-        r"about 1 requests are longer than 100,000 tokens, where claude-haiku-5-5 costs 5 times as much: \$([\d.]+)", told
+        r"1 request is longer than 100,000 tokens, where claude-haiku-5-5 costs 5 times as much: \$([\d.]+)", told
     )
     assert found is not None, told
     advised = re.search(
