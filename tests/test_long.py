@@ -248,6 +248,24 @@ def test_pieces_go_in_batches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (split.rows()[1]["_status"], split.rows()[1]["_pieces"], split.rows()[1]["_asks"]) == ("ok", 5, 6)
 
 
+def test_in_batches_a_row_without_an_answer_shows_all_that_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+
+    def script(asked: Asked) -> Canned:
+        return message("", content=[], stop_reason="refusal") if sentence(20) in asked.text else right(asked)
+
+    with batching(script) as api:
+        split = job(tmp_path, [SHORT, LONG], api.url, call={"mode": "batch"})
+        assert split.run().code == 1
+        row = split.rows()[1]
+        assert re.match(r"piece \d of 5: refused by the model", row["_error"])
+        assert "not asked" not in row["_error"]
+        assert (row["_status"], row["_asks"], row["_attempts"], row["_input_tokens"]) == ("refused", 5, 5, 50)
+        assert split.run().summary["requests"] == 0
+        again = split.run("--retry", "refused")
+        assert again.summary["requests"] == Counter(row["_status"] for row in split.rows())["refused"] == 1
+
+
 def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api: Api) -> None:
     cut = job(tmp_path, [SHORT, LONG], api.url, {"do": "truncate", "tokens": 400})
     assert cut.run().code == 0
@@ -298,7 +316,7 @@ def test_plan_names_the_price_step_and_what_pieces_below_it_would_save(tmp_path:
     whole = job(tmp_path, [text(12_000), SHORT], api.url, "fail")
     told = json.loads(whole.do("plan", "--json", "--sample", "0").out)["step"]
     found = re.search(
-        r"about 1 requests are longer than 100,000 tokens, where claude-haiku-5-5 costs 5 times as much: \$([\d.]+)", told
+        r"1 request is longer than 100,000 tokens, where claude-haiku-5-5 costs 5 times as much: \$([\d.]+)", told
     )
     assert found is not None, told
     advised = re.search(

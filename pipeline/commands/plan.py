@@ -111,8 +111,9 @@ def _step(found: Step | None, made: Loaded) -> str | None:
     """What it costs that some prompts are long, and what pieces would cost."""
     if found is None:
         return None
+    which = "1 request is" if found.requests == 1 else f"about {found.requests:,} requests are"
     crossing = (
-        f"about {found.requests:,} requests are longer than {found.prompt_tokens:,} tokens, where {made.job.model.name} costs "
+        f"{which} longer than {found.prompt_tokens:,} tokens, where {made.job.model.name} costs "
         f"{found.times:g} times as much: {usd(found.usd)} online"
     )
     if found.pieces_usd >= found.usd:
