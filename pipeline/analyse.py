@@ -163,6 +163,7 @@ async def analyse(rows: Iterator[Row | None], stages: Stages, emit: Emit, halt: 
             yield begun(row, prompt)
 
     def begun(row: Row, prompt: Prompt, whole: Gathering | None = None) -> Prompt:
+        row = replace(row, use="paid") if prompt.use == "paid" else row  # no more is bought of a row that has no answer
         opened[prompt.position, prompt.piece] = state = _Open(row, prompt, prompt, whole=whole)
         return state.begin(prompt, len(stages.judges))
 

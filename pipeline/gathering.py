@@ -3,7 +3,8 @@
     pieces ─► asked side by side ─► each one's Outcome ─► combined ─► the row's Outcome, its figures summed
                                                            by rules, or by one more question
 
-A row with a piece that has no answer has none: it says which piece, and why, and no further piece of it is asked.
+A row with a piece that has no answer has none: it says which piece, and why. No further piece of it is bought then; what is
+paid for is looked up all the same, so that the row shows all that it has taken.
 """
 
 from __future__ import annotations
@@ -29,13 +30,21 @@ class Gathering:
     """Pieces that are being asked or have ended."""
     _ended: dict[int, Outcome | None] = field(default_factory=dict, init=False)
     """Piece → what it ended as; None: it is as if never sent."""
+    _is_lost: bool = field(default=False, init=False)
+    """Whether a piece has no answer."""
+    _looked_up: set[int] = field(default_factory=set, init=False)
+    """Pieces that came after that."""
 
     def next(self) -> Prompt | None:
-        """The next piece to be asked about; None where there is none, or where it could not help any more."""
-        if not self._is_due():
+        """The next piece to be asked about; None where there is none."""
+        if self._given == len(self.pieces.prompts):
             return None
         self._given += 1
-        return self.pieces.prompts[self._given - 1]
+        asked = self.pieces.prompts[self._given - 1]
+        if not self._is_lost:
+            return asked
+        self._looked_up.add(asked.piece)
+        return replace(asked, use="paid")
 
     def ended(self, prompt: Prompt, outcome: Outcome | None) -> Prompt | Outcome | None:
         """What follows once a piece, or the question that combines them, has ended: that question, the row's end, or nothing
@@ -43,31 +52,23 @@ class Gathering:
         if prompt.combines:
             return None if outcome is None else self._summed(outcome)
         self._ended[prompt.piece] = outcome
-        if len(self._ended) < self._given or self._is_due():
+        self._is_lost = self._is_lost or (outcome is not None and not outcome.status.answered)
+        if len(self._ended) < len(self.pieces.prompts):
             return None
-        if None in self._ended.values():
+        if any(ended is None for piece, ended in self._ended.items() if piece not in self._looked_up):
             return self._unasked() if self.row.use == "paid" else None
-        if (failed := self._failed()) is not None:
-            return self._without(failed)
-        return self._combined()
-
-    def _is_due(self) -> bool:
-        return self._given < len(self.pieces.prompts) and self._failed() is None
-
-    def _failed(self) -> int | None:
-        """The first piece that has no answer."""
-        ended = ((piece, outcome) for piece, outcome in sorted(self._ended.items()))
-        return next((piece for piece, outcome in ended if outcome is not None and not outcome.status.answered), None)
+        return self._lost() if self._is_lost else self._combined()
 
     def _answers(self) -> list[Outcome]:
         return [outcome for _, outcome in sorted(self._ended.items()) if outcome is not None]
 
-    def _without(self, failed: int) -> Outcome:
-        outcome = self._ended[failed]
-        assert outcome is not None
-        total = len(self.pieces.prompts)
-        left = f"; {total - self._given} further pieces were not asked" if self._given < total else ""
-        told = f"piece {failed} of {total}: {outcome.error}{left}"
+    def _lost(self) -> Outcome:
+        """By the first piece that has no answer."""
+        ended = ((piece, one) for piece, one in sorted(self._ended.items()) if one is not None)
+        failed, outcome = next((piece, one) for piece, one in ended if not one.status.answered)
+        unasked = sum(one is None for one in self._ended.values())
+        left = f"; {unasked} further pieces were not asked" if unasked else ""
+        told = f"piece {failed} of {len(self._ended)}: {outcome.error}{left}"
         return replace(self._summed(outcome, but=failed), error=told)
 
     def _unasked(self) -> Outcome:

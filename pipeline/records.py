@@ -192,6 +192,10 @@ class Pieces:
 
     prompts: tuple[Prompt, ...]
     """In the order of the text; at least one."""
+    column: str = ""
+    """Which text it is."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """For each piece where it begins and ends in that text, in characters."""
 
 
 @dataclass(frozen=True, slots=True)

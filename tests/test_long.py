@@ -9,14 +9,18 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.call.batch import Pace
+from pipeline.check.combine import RULES
 from pipeline.commands import wiring
 from pipeline.render.combine import BUILT_IN
+from pipeline.settings import AS_IT_IS, Long
 from tests.api import Api, Asked, Canned, error, message, serving
 from tests.batches import batching
 from tests.jobs import JobFolder, answer
@@ -81,7 +85,6 @@ def test_a_long_text_is_asked_about_in_pieces_and_their_answers_become_one(tmp_p
     assert long["_cost_usd"] == pytest.approx(5 * short["_cost_usd"])
     assert (short["_pieces"], short["_asks"], short["length"]) == (1, 1, len(SHORT))
     assert split.run().summary["requests"] == 0
-    assert "_pieces" not in job(tmp_path / "other", [SHORT], api.url, "fail").config["prompt"]
 
 
 def test_one_more_question_combines_where_no_reducers_are_named(tmp_path: Path) -> None:
@@ -97,7 +100,7 @@ def test_one_more_question_combines_where_no_reducers_are_named(tmp_path: Path) 
     assert not any(map(combines, pieces))
     assert [line["piece"] for line in shown(last)] == [1, 2, 3, 4, 5]
     by_text = {one.text: json.loads(answer(one.text)) for one in pieces}
-    assert sorted(by_text) == sorted(by_text), "each piece has a text of its own"
+    assert len(by_text) == 5
     assert [line["answer"] for line in shown(last)] == [by_text[one] for one in sorted(by_text, key=LONG.index)]
     same = {key: value for key, value in pieces[0].body.items() if key not in ("messages", "system")}
     assert {key: value for key, value in last.body.items() if key not in ("messages", "system")} == same
@@ -152,6 +155,7 @@ def test_a_piece_without_an_answer_leaves_the_row_without_and_only_it_is_asked_a
 def test_what_is_short_or_known_is_not_paid_again(tmp_path: Path, api: Api) -> None:
     whole = job(tmp_path, [SHORT, text(9)], api.url, "fail")
     assert whole.run().summary["requests"] == 2
+    assert not {"_pieces", "_left_out"} & {*whole.table().schema.names}
     whole.configure(prompt={"user": "{{ text }}", "long": SPLIT})
     assert whole.run().summary["requests"] == 0, "no row is long"
     whole.input([SHORT, text(9), LONG])
@@ -195,9 +199,8 @@ def test_pieces_that_are_alike_are_paid_once_and_counted_once(tmp_path: Path, ap
     assert split.rows()[0]["_input_tokens"] == 10 * len(api.asked)
 
 
-@pytest.mark.parametrize("combine", [REDUCERS, "prompt"])
-def test_a_run_killed_amid_the_pieces_pays_for_each_once(tmp_path: Path, combine: Any) -> None:
-    """But those that were out at that moment."""
+def test_a_run_killed_amid_a_text_of_400_pages_pays_for_each_piece_once(tmp_path: Path) -> None:
+    """But for those that were out at that moment."""
     api: Api
     reached, held = threading.Event(), threading.Event()
     out: list[str] = []
@@ -212,7 +215,9 @@ def test_a_run_killed_amid_the_pieces_pays_for_each_once(tmp_path: Path, combine
 
     with serving(script) as made:
         api = made
-        split = job(tmp_path, [text(500)], api.url, {**SPLIT, "combine": combine}, call={"concurrency": 4})
+        split = job(
+            tmp_path, [text(22_000)], api.url, {**SPLIT, "tokens": 10_000, "combine": "prompt"}, call={"concurrency": 4}
+        )
         running = split.start("run")
         assert reached.wait(60)
         running.send_signal(signal.SIGKILL)
@@ -223,11 +228,11 @@ def test_a_run_killed_amid_the_pieces_pays_for_each_once(tmp_path: Path, combine
         assert ended.code == 0, ended.err
     asked = Counter(one.text for one in api.asked if not combines(one))
     (row,) = split.rows()
-    assert len(asked) == row["_pieces"] > 25
+    assert len(asked) == row["_pieces"] > 40
     assert {one for one, number in asked.items() if number > 1} == set(out)
     assert sum(asked.values()) == row["_pieces"] + len(out)
     assert ended.summary["possible_double_charges"] == len(out)
-    assert sum(map(combines, api.asked)) == (combine == "prompt")
+    assert sum(map(combines, api.asked)) == 1
 
 
 def test_pieces_go_in_batches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +246,24 @@ def test_pieces_go_in_batches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [made.requests[0]["custom_id"][:3] for made in api.made] == ["r1-", "r1-"], "all pieces, then what combines them"
     assert [len(made.requests) for made in api.made] == [5, 1]
     assert (split.rows()[1]["_status"], split.rows()[1]["_pieces"], split.rows()[1]["_asks"]) == ("ok", 5, 6)
+
+
+def test_in_batches_a_row_without_an_answer_shows_all_that_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+
+    def script(asked: Asked) -> Canned:
+        return message("", content=[], stop_reason="refusal") if sentence(20) in asked.text else right(asked)
+
+    with batching(script) as api:
+        split = job(tmp_path, [SHORT, LONG], api.url, call={"mode": "batch"})
+        assert split.run().code == 1
+        row = split.rows()[1]
+        assert re.match(r"piece \d of 5: refused by the model", row["_error"])
+        assert "not asked" not in row["_error"]
+        assert (row["_status"], row["_asks"], row["_attempts"], row["_input_tokens"]) == ("refused", 5, 5, 50)
+        assert split.run().summary["requests"] == 0
+        again = split.run("--retry", "refused")
+        assert again.summary["requests"] == Counter(row["_status"] for row in split.rows())["refused"] == 1
 
 
 def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api: Api) -> None:
@@ -277,7 +300,8 @@ def test_what_surely_does_not_fit_is_not_sent_and_what_the_api_refuses_is_told_t
 def test_check_and_plan_tell_of_pieces(tmp_path: Path, api: Api) -> None:
     split = job(tmp_path, [SHORT, LONG], api.url)
     told = split.do("check").out
-    assert "row r1 is long: it goes in 5 pieces" in told
+    assert f"row r1 is long: the {len(LONG):,} characters of text go in 5 pieces" in told
+    assert re.search(r"\n      1        3\d\d tokens  Sentence 0 of this text says bad things", told)
     assert "the answers to its pieces become one by label: majority, length: max" in told
     planned = json.loads(split.do("plan", "--json").out)
     assert (planned["to_buy"], planned["requests"], planned["split"], planned["pieces"]) == (2, 6, 1, 5)
@@ -310,11 +334,15 @@ def test_one_row_is_tried_in_pieces(tmp_path: Path, api: Api) -> None:
     tried = split.do("try", "--row", "r1", "--json")
     assert tried.code == 0, tried.err
     assert json.loads(tried.out)["asks"] == 5
+    assert tried.err.startswith("pipeline: its text goes in 5 pieces")
+    assert '"label"' not in tried.err, "replies that come all at once are not shown as they come"
     assert split.run().summary["requests"] == 1, "the run takes what the trial has paid"
 
 
 REFUSED = {
     "a conversation": ({"user": ["{{ text }}", "And?"], "long": SPLIT}, "prompt.long: split is for a prompt of one turn"),
+    "documents": ({"documents": ["id"], "long": {"do": "truncate"}}, "prompt.long: truncate cannot be with documents"),
+    "images": ({"images": ["id"], "long": SPLIT}, "prompt.long: split is for texts"),
     "no such column": ({"long": {**SPLIT, "column": "txt"}}, "prompt.long.column: txt is none that prompt.user takes"),
     "a rule that does not fit": (
         {"long": {**SPLIT, "combine": {"label": "max", "length": "max"}}},
@@ -341,6 +369,16 @@ def test_what_cannot_be_is_refused_before_anything_is_sent(tmp_path: Path, name:
     ended = wrong.do("check")
     assert ended.code == 78
     assert said in ended.err
+
+
+def test_the_page_about_long_texts_names_every_key_and_every_rule() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "long-texts.md").read_text("utf-8")
+    block = page.partition("```yaml\n")[2].partition("```")[0]
+    values = YAML(typ="safe").load(block)["prompt"]["long"]
+    assert list(values) == [field.name for field in fields(Long)]
+    assert {**values, "do": "fail", "tokens": None} == {field.name: getattr(AS_IT_IS, field.name) for field in fields(Long)}
+    told = page.partition("| reducer |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == set(RULES)
 
 
 @pytest.mark.parametrize(

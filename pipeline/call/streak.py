@@ -60,6 +60,8 @@ class Streak:
     _words: str | None = None
     _in_one_voice: int = 0
     """Of these, rows that were told the very same."""
+    _row: int = -1
+    """The position of the last row that failed."""
 
     def answered(self, request: int) -> None:
         """A row got its reply. Requests are numbered as they leave: one that was out already when the first of those that
@@ -73,7 +75,12 @@ class Streak:
             self._words = None
 
     def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
-        """A row ended without; it is held back. What the run ends with, if too many failed alike."""
+        """A row ended without; it is held back. What the run ends with, if too many failed alike. The pieces of one text count
+        as one row: what is wrong with one of them may well be wrong with all."""
+        if prompt.piece and prompt.position == self._row and verdict.concerns is not Concerns.SERVICE:
+            self._held.append(_Held(prompt, failure, request))
+            return None
+        self._row = prompt.position
         self._in_one_voice = self._in_one_voice + 1 if failure.error == self._words else 1
         self._words = failure.error
         kind = SERVICE if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition

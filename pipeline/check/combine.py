@@ -46,7 +46,10 @@ def _concat(values: Sequence[Any]) -> JSON:
 
 def _union(values: Sequence[list[JSON]]) -> JSON:
     """Each item once, in the order in which it came first."""
-    return list({_canonical(item): item for value in reversed(values) for item in reversed(value)}.values())[::-1]
+    found: dict[str, JSON] = {}
+    for item in (item for value in values for item in value):
+        found.setdefault(_canonical(item), item)
+    return list(found.values())
 
 
 def _canonical(value: JSON) -> str:

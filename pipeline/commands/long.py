@@ -85,6 +85,10 @@ def _faults(job: Job, fit: Fit, needs: Sequence[str], texts: Sequence[str]) -> l
         )
     if long.do == "split" and (job.prompt.images or job.prompt.documents):
         found.append("prompt.long: split is for texts: images and documents would go, and be paid, with each piece")
+    if long.do == "truncate" and job.prompt.documents:
+        found.append(
+            "prompt.long: truncate cannot be with documents: how much room they leave beside a text is not known early"
+        )
     if long.do == "split" and job.check.asks >= ASKS_A_PIECE:
         found.append(f"check.asks: with prompt.long: split at most {ASKS_A_PIECE - 1}")
     if long.column is not None and long.column not in texts:

@@ -14,7 +14,7 @@ from pipeline.show.text import count, plain
 LOOKED_AT = 10_000
 """Rows among which a long one is looked for."""
 SHOWN_PIECES = 6
-SHOWN_CHARACTERS = 60
+SHOWN_CHARACTERS = 40
 
 
 def settings(made: Loaded) -> list[str]:
@@ -58,12 +58,11 @@ def first_long(made: Loaded) -> list[str]:
 
 
 def _split(row: Row, pieces: Pieces) -> Iterator[str]:
-    number = len(pieces.prompts)
-    yield f"row {plain(row.key)} is long: it goes in {count(number)} pieces"
-    for asked in pieces.prompts[:SHOWN_PIECES]:
-        text = _text(asked)
-        begins, ends = plain(text[:SHOWN_CHARACTERS]), plain(text[-SHOWN_CHARACTERS // 2 :])
-        yield f"   {asked.piece:>4}  {count(tokens(asked)):>9} tokens at most  {begins} … {ends}"
+    number, text = len(pieces.prompts), str(row.values[pieces.column])
+    yield f"row {plain(row.key)} is long: the {count(len(text))} characters of {pieces.column} go in {count(number)} pieces"
+    for asked, (start, end) in list(zip(pieces.prompts, pieces.spans, strict=True))[:SHOWN_PIECES]:
+        begins, ends = plain(text[start : start + SHOWN_CHARACTERS]), plain(text[end - SHOWN_CHARACTERS : end])
+        yield f"   {asked.piece:>4}  {count(tokens(asked)):>9} tokens  {begins} … {ends}"
     if number > SHOWN_PIECES:
         yield f"         and {count(number - SHOWN_PIECES)} more"
 

@@ -14,7 +14,7 @@ from pipeline.commands.wiring import Loaded, endpoint, loaded, work
 from pipeline.errors import InputUnreadable, UsageError
 from pipeline.events import AskedAgain, Event, InDoubt, Notice, Retrying, Stopping
 from pipeline.job.trial import NOWHERE, row_named, trial
-from pipeline.records import Row
+from pipeline.records import Pieces, Row
 from pipeline.show.text import plain
 from pipeline.show.trial import Trial, watched
 
@@ -28,7 +28,11 @@ def attempt(config: Path, overrides: list[str], *, named: str | None, text: str 
     made = loaded(config, overrides)
     row = _row(made, named) if text is None else _spoken(made, text)
     screen = _Screen(lambda words: print(words, end="", file=sys.stderr, flush=True))  # noqa: T201
-    tried = trial(work(made, endpoint(made.job, os.environ), screen.hear), row, tell=screen.tell)
+    asked = made.first(row)
+    if isinstance(asked, Pieces):  # their replies would come all at once
+        screen.tell(Notice(f"its text goes in {len(asked.prompts):,} pieces; what is asked about each is not shown"))
+    hear = None if isinstance(asked, Pieces) else screen.hear
+    tried = trial(work(made, endpoint(made.job, os.environ), hear), row, tell=screen.tell)
     screen.end_line()
     if tried.outcome is not None:
         told = Trial(row.key, tried.outcome, tried.requests, tried.seconds, _kept(made, text))

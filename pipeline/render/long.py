@@ -85,6 +85,7 @@ def _split(
 ) -> Pieces | Unaskable:
     text = str(row.values[column])
     made: list[Prompt] = []
+    places: list[tuple[int, int]] = []
     for span in spans(text, most * BYTES_A_TOKEN, fit.overlap * BYTES_A_TOKEN):
         piece = text[span.start : span.end]
         if not piece.strip():
@@ -97,9 +98,10 @@ def _split(
         if isinstance(asked, Unaskable):
             return Unaskable(f"piece {number} of {column}: {asked.reason}")
         made.append(asked)
+        places.append((span.start, span.end))
     if not made:
         return Unaskable(f"{column} holds nothing but white space, and more of it than one request holds")
-    return Pieces(tuple(made))
+    return Pieces(tuple(made), column, tuple(places))
 
 
 def _refused(asked: Prompt, window: int) -> Prompt | Unaskable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.call.classify import Verdict
@@ -145,3 +147,16 @@ def test_nothing_is_held_where_any_number_may_fail() -> None:
     rows = Rows(most=None, proven=False)
     assert rows.fail(times=100) is None
     assert rows.given == list(range(1, 101))
+
+
+def test_the_pieces_of_one_text_are_one_row() -> None:
+    streak = Streak(20, proven=False)
+    pieces = [replace(prompt("x", 5), piece=number) for number in range(1, 40)]
+    failure = Failure(Status.REQUEST_ERROR, "no", None, 1)
+    assert [streak.failed(piece, failure, REFUSED, number) for number, piece in enumerate(pieces)] == [None] * 39
+    assert [streak.failed(prompt("y", 6), failure, REFUSED, 40)] == [None]
+    assert streak.failed(prompt("z", 7), failure, REFUSED, 41) is not None, "three rows in one voice"
+    assert len(streak.all()) == 41
+    away = Streak(20, proven=True)
+    ends = [away.failed(piece, failure, AWAY, number) for number, piece in enumerate(pieces[:20])]
+    assert isinstance(ends[-1], ServiceDown), "what the service fails is no row's"

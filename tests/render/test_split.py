@@ -78,6 +78,20 @@ def test_a_beginning_is_as_long_as_it_may_be(text: str, most: int) -> None:
         assert size(text[:kept]) >= most // 2
 
 
+def test_a_beginning_ends_with_the_last_sentence_that_fits() -> None:
+    text = PARAGRAPH * 100
+    assert text[: cut(text, 1_000)] == PARAGRAPH * 14
+    assert cut(PARAGRAPH * 10 + "\n\n" + "word " * 100, 750) == len(PARAGRAPH) * 10 + 2, "rather at the end of a paragraph"
+    assert cut("word " * 100, 103) == 100
+
+
+@pytest.mark.parametrize("one", ["e\u0301\u0302", "\r\n", "👩\u200d👧", "❤\ufe0f"])
+def test_what_is_one_character_to_a_reader_is_not_cut_through(one: str) -> None:
+    for most in range(SMALLEST, SMALLEST + 12):
+        found = pieces(one * 100, most) + pieces(one * 100, most, 20)
+        assert all(piece.startswith(one) and piece.endswith(one) for piece in found)
+
+
 def pieces(text: str, most: int, overlap: int = 0) -> list[str]:
     return [text[one.start : one.end] for one in whole(text, most, overlap)]
 
@@ -90,6 +104,7 @@ PARAGRAPH = "One thing is said here. Another thing is said there, and it is long
     [
         (f"{PARAGRAPH}\n\n{PARAGRAPH}\n\n## A heading\n\n{PARAGRAPH}\n\n{PARAGRAPH}", "## A heading"),
         (f"{PARAGRAPH}\n\n{PARAGRAPH}\n\nCHAPTER 2\n\n{PARAGRAPH}\n\n{PARAGRAPH}", "CHAPTER 2"),
+        (f"{PARAGRAPH * 2}\n\nCHAPTER 2\n\nOf leases\n\n2.1 Parties\n\n{PARAGRAPH * 2}", "CHAPTER 2"),
         (f"{PARAGRAPH * 2}\f{PARAGRAPH * 2}", "One thing"),
         (f"{PARAGRAPH * 2}\r\n\r\n{PARAGRAPH * 2}", "One thing"),
         (PARAGRAPH * 4, "One thing"),

@@ -585,3 +585,37 @@ def test_a_journal_of_version_1_is_taken_over_with_all_that_it_knows(tmp_path: P
     found = glance(path)
     assert found is not None
     assert found.spent == Spent(0.25, 0.0)
+
+
+def test_what_was_cut_or_sent_in_pieces_is_remembered_until_it_is_not_so(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal:
+        journal.ended(replace(FULL, position=1, pieces=12), KEY)
+        journal.ended(replace(FULL, position=2), KEY)
+        journal.ended(replace(FULL, position=3, left_out=99), KEY)
+        journal.flush()
+        assert [(one.pieces, one.left_out) for one in journal.outcomes()] == [(12, 0), (1, 0), (1, 99)]
+    with Journal(path) as journal:
+        journal.ended(replace(FULL, position=1), KEY)
+        journal.flush()
+        assert list(journal.outcomes()) == [replace(FULL, position=1), replace(FULL, position=2), replace(FULL, left_out=99)]
+
+
+def test_questions_about_pieces_stand_beside_each_other(tmp_path: Path) -> None:
+    pieces = [replace(prompt(), piece=number) for number in (0, 1, 2)]
+    keys = [bytes([number]) * 16 for number in range(3)]
+    path = tmp_path / "journal.db"
+    with Journal(path) as journal:
+        for piece, key in zip(pieces, keys, strict=True):
+            sent(journal, piece, key=key)
+        replied(journal, pieces[2], b"of the second", keys[2])
+    with Journal(path) as journal:
+        assert sorted(journal.opened) == [(3, 1), (3, 101), (3, 201)]
+        assert journal.recall(pieces[1], keys[1]) == Recall(1, True)
+        left = journal.recall(pieces[2], keys[2])
+        assert left is not None
+        assert (left.body, left.in_doubt, left.origin) == (b"of the second", False, Origin.NOW)
+        journal.ended(FULL, KEY)
+        journal.flush()
+    with Journal(path) as journal:
+        assert not journal.opened

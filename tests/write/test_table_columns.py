@@ -76,3 +76,18 @@ def test_metadata_of_the_input_stays_behind() -> None:
     columns = Columns.plan(schema, "all", ())
     assert columns.schema.metadata is None
     assert columns.schema.field("id").metadata is None
+
+
+def test_some_jobs_have_further_columns_behind_all_others() -> None:
+    columns = Columns.plan(INPUTS, ("id",), LABEL, "a_", further=("_pieces", "_left_out"))
+    assert columns.schema.names[-3:] == ["_raw", "_pieces", "_left_out"]
+    inputs = pa.RecordBatch.from_pydict({"id": [1, 2]})
+    table = columns.rows(inputs, [Outcome(0, Status.PENDING), Outcome(1, Status.PENDING, pieces=3, left_out=5)]).table
+    assert table.select(["_pieces", "_left_out"]).to_pylist() == [
+        {"_pieces": 1, "_left_out": 0},
+        {"_pieces": 3, "_left_out": 5},
+    ]
+    hidden = [pa.field("_pieces", pa.string())]
+    with pytest.raises(ConfigInvalid, match="the answer '_pieces' has the name of a column of ours"):
+        Columns.plan(INPUTS, ("id",), hidden, further=("_pieces",))
+    assert "_pieces" in Columns.plan(INPUTS, ("id",), hidden).schema.names
