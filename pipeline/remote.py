@@ -213,8 +213,9 @@ def place(name: str) -> Place:
 def _refuse_odd(url: str) -> None:
     """What of the web is not read."""
     if "?" in url or "#" in url:
+        plain = re.split("[?#]", url)[0]
         raise ConfigInvalid(
-            f"{re.split('[?#]', url)[0]}: a URL with ? or # is not read: what follows is often a secret, and a config holds none",
+            f"{plain}: a URL with ? or # is not read: what follows is often a secret, and a config holds none",
             todo="name the file by a plain URL, or download it",
         )
     if not web.is_safe(url):
