@@ -22,6 +22,8 @@ from tests.jobs import JobFolder
 from tests.pictures import encoded, noise, plain
 
 FLIGHT = 8
+PATIENCE_S = 300
+"""Of a machine that is busy with other things."""
 ROWS, DISTINCT = 200, 150
 
 
@@ -47,7 +49,7 @@ def test_a_run_over_images_that_is_killed_pays_for_each_once(
     def script(asked: Asked) -> Canned:
         if stops and len(api.asked) >= stops[0]:
             reached.set()
-            killed.wait(60)
+            killed.wait(PATIENCE_S)
         return message(json.dumps({"label": "yes", "length": int(seen(asked)[:8], 16)}))
 
     with serving(script) as api:
@@ -69,7 +71,7 @@ def test_a_run_over_images_that_is_killed_pays_for_each_once(
             reached.clear()
             killed.clear()
             running = job.start("run")
-            assert reached.wait(60)
+            assert reached.wait(PATIENCE_S)
             running.send_signal(signal.SIGKILL)
             running.communicate()
             stops.pop(0)
