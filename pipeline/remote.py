@@ -212,13 +212,14 @@ def place(name: str) -> Place:
 
 def _refuse_odd(url: str) -> None:
     """What of the web is not read."""
-    if not web.is_safe(url):
-        raise ConfigInvalid(f"{url}: is not read: only https:// is, so that nobody on the way can change it")
     if "?" in url or "#" in url:
+        plain = re.split("[?#]", url)[0]
         raise ConfigInvalid(
-            f"{url.partition('?')[0]}: a URL with ? or # is not read: what follows is often a secret, and a config holds none",
+            f"{plain}: a URL with ? or # is not read: what follows is often a secret, and a config holds none",
             todo="name the file by a plain URL, or download it",
         )
+    if not web.is_safe(url):
+        raise ConfigInvalid(f"{url}: is not read: only https:// is, so that nobody on the way can change it")
     if not url.isascii() or not url.isprintable() or " " in url:
         raise ConfigInvalid(f"{url!r}: a URL has no spaces and no letters beyond ASCII; write them as %20 and the like")
     if _MAGIC.search(url):

@@ -122,6 +122,7 @@ def test_who_is_not_let_in_is_told_so(server: Site) -> None:
     [
         ("http://files.example/in.csv", "only https:// is"),
         ("https://files.example/in.csv?token=secret", "what follows is often a secret"),
+        ("http://files.example/in.csv#token=secret", "what follows is often a secret"),
         ("https://user:secret@files.example/in.csv", "holds a password"),
         ("https://files.example/in put.csv", "no spaces"),
         ("https://files.example/ü.csv", "no letters beyond ASCII"),

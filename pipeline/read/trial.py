@@ -30,7 +30,7 @@ _FAULT = 65
 
 _ROOM = (
     "  The file says less of itself than it takes, or its pages are huge; write it again with smaller row groups and pages:\n"
-    '  pyarrow.parquet.write_table(table, "again.parquet", row_group_size=10_000)'
+    '  pyarrow.parquet.write_table(table, "again.parquet", row_group_size=100)'
 )
 
 
