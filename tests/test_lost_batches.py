@@ -66,6 +66,17 @@ def test_a_deleted_batch_stops_the_run_once_the_others_are_collected_and_can_be_
     assert [len(made.requests) for made in api.made] == [20, 9, 20]
 
 
+def test_what_was_forgotten_is_counted_once_however_long_it_waits_for_room(job: JobFolder, api: BatchApi) -> None:
+    job.configure(call={"batch_size": 100})
+    assert job.run("--detach").code == 75
+    api.deleted.add(api.made[0].id)
+    assert job.do("cancel", "--forget", "msgbatch_0000").code == 0
+    job.configure(call={"batch_queue": 8})
+    ended = job.run()
+    assert (ended.code, ended.summary["possible_double_charges"]) == (0, 29), ended.err
+    assert [len(made.requests) for made in api.made] == [29, 8, 8, 8, 5]
+
+
 def test_a_batch_that_the_service_knows_is_not_forgotten(job: JobFolder, api: BatchApi) -> None:
     assert job.run("--detach").code == 75
     refused = job.do("cancel", "--forget", "msgbatch_0001")

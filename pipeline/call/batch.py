@@ -32,7 +32,7 @@ from pipeline.call.purse import Purse
 from pipeline.call.results import Results
 from pipeline.call.retry import Patience
 from pipeline.call.returned import IN_BATCH, Drawn, Returned
-from pipeline.call.sending import Sending
+from pipeline.call.sending import DEFERRED, Sending
 from pipeline.call.terms import Pace, Terms
 from pipeline.call.wire import Shape, read
 from pipeline.errors import PipelineError
@@ -184,23 +184,31 @@ class Batch:
         last = self.memory.last()
         async for prompt in prompts:
             key = self.shape.key(prompt)
-            match self._drawn(prompt, key):
-                case "ask":
-                    await straight.put(prompt)
-                case "enclose" | "enclose in doubt" if self.terms.online or not self._sending.takes(prompt):
-                    await straight.put(prompt)
-                case "enclose" | "enclose in doubt" if not self.proven and prompt.step not in self._proven:
+            drawn = self._drawn(prompt, key)
+            in_doubt = drawn == "enclose in doubt"
+            goes_online = drawn == "ask"
+            if in_doubt or drawn == "enclose":
+                goes_online = self.terms.online or not self._sending.takes(prompt)
+                if not goes_online and not self.proven and prompt.step not in self._proven:
+                    goes_online = True
                     self._trial = prompt
                     self._tried.clear()
-                    await straight.put(prompt)
+            if goes_online:
+                if in_doubt:
+                    self.tell(InDoubt(prompt.key))
+                await straight.put(prompt)
+                if prompt is self._trial:
                     await self._tried.wait()
-                case "enclose" | "enclose in doubt":
-                    deferred = self.deferred
-                    await given.put((prompt, await self._sending.enclose(prompt, key)))
-                    if self.deferred > deferred and prompt.position > last:
-                        break  # nor is there room for those behind it, of which nothing was ever in a batch
-                case drawn:
-                    await given.put((prompt, drawn))
+            elif isinstance(drawn, Reply | Failure):
+                await given.put((prompt, drawn))
+            else:
+                enclosed = await self._sending.enclose(prompt, key)
+                is_deferred = enclosed.error == DEFERRED
+                if in_doubt and not is_deferred:
+                    self.tell(InDoubt(prompt.key))
+                await given.put((prompt, enclosed))
+                if is_deferred and prompt.position > last:
+                    break  # nor is there room for those behind it, of which nothing was ever in a batch
             if self.halt.is_set():
                 return
         await self._sending.seal()
@@ -226,8 +234,6 @@ class Batch:
             drawn = self._returned.drawn(found, wanted_anew=prompt.use == "new")
             if isinstance(drawn, Reply):
                 self.memory.told(prompt.position, prompt.place, key)
-            elif drawn == "enclose in doubt":
-                self.tell(InDoubt(prompt.key))
             return drawn
         left = self.ledger.recall(prompt, key)
         if left is not None and left.body is not None:

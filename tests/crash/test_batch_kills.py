@@ -128,7 +128,9 @@ def test_killed_at_any_time_nothing_is_bought_twice(tmp_path: Path, size: Size, 
         with batching(right) as api:
             job = JobFolder(tmp_path / f"job{jobs}", ROWS, api.url, call={"mode": "batch", "batch_size": 25})
             for _ in range(3):
+                begun = time.monotonic()
                 if forked(job, after_s=randomly.random() * whole_s) != -signal.SIGKILL:
+                    whole_s = min(whole_s, time.monotonic() - begun)  # the first ran beside other load, perhaps
                     break
                 kills += 1
             right_in_the_end(job, api)
