@@ -30,7 +30,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -577,16 +577,19 @@ def _hold_back(ballast: Path, reserve_bytes: int) -> None:
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(TABLES)
-        connection.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
-        version = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()[0]
-        if version == "1":
-            connection.executescript(FROM_1)
-            version = str(VERSION)
-        connection.execute(UNPRICED)
+        with ExitStack() as unless_whole:
+            connection = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            unless_whole.callback(connection.close)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(TABLES)
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (str(VERSION),))
+            version = connection.execute("SELECT value FROM meta WHERE name = 'version'").fetchone()[0]
+            if version == "1":
+                connection.executescript(FROM_1)
+                version = str(VERSION)
+            connection.execute(UNPRICED)
+            unless_whole.pop_all()
     except (sqlite3.Error, OSError) as error:
         raise StorageFailed(
             f"the journal {path} cannot be opened: {error}",

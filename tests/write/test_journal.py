@@ -220,6 +220,16 @@ def test_a_damaged_journal_is_refused_and_never_made_anew(tmp_path: Path) -> Non
     assert path.read_bytes() == before
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc")
+def test_a_journal_that_is_refused_is_not_held_open(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StorageFailed) as refused:  # kept, and so is what its traceback holds
+        Journal(path)
+    held = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+    assert path not in held, refused
+
+
 def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.db"):
         pass
