@@ -51,7 +51,7 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 	.venv-lowest/bin/python -m pytest -q -n auto --ignore=tests/local --ignore=tests/test_embedded.py --ignore=tests/crash
 	rm -rf .venv-lowest
 
-bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
+bench: $(DONE) ## what a row costs, beside the SDK alone and a script by hand; ARGS='--full', '--only speed --rows 10000'
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 foresee: $(DONE) ## how often the true cost lies in the interval of `pipeline plan`; ARGS='--seeds 1000'
