@@ -68,7 +68,7 @@ lowest: ## run the tests with the lowest versions that pyproject.toml admits
 dist: $(DONE) ## build wheel and sdist in dist/, install each in a fresh environment, use it from outside; some minutes
 	@$(BIN)/python -m tests.dist
 
-bench: $(DONE) ## time and CPU a row against a local server; ARGS='--rows 5000'
+bench: $(DONE) ## what a row costs, beside the SDK alone and a script by hand; ARGS='--full', '--only speed --rows 10000'
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 batches: $(DONE) ## memory and time of batch mode against a local server; ARGS='--rows 100000 250000 --batch-time 240'

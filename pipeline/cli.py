@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -452,6 +453,8 @@ def _seconds(text: str, option: str) -> float:
 
 def main() -> NoReturn:
     """The console script: runs the command and ends the process with its exit code. Never a traceback but for a bug of ours."""
+    # What is imported stays: to collect it 400 times costs a sixth of a short command (measured 2026-11-26).
+    gc.set_threshold(50_000, 20, 100)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:

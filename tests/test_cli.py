@@ -102,6 +102,14 @@ def test_importing_the_command_line_is_cheap() -> None:
     assert ended.stdout == "[]\n"
 
 
+def test_a_run_that_has_nothing_to_do_imports_nothing_that_it_does_not_need() -> None:
+    """The SDK, and what takes some 0.1 s of CPU or half as much."""
+    heavy = ("anthropic", "pandas", "scipy", "sklearn", "pyarrow.compute", "pyarrow.dataset", "pipeline.local.script")
+    program = f"import pipeline.commands.run, sys; print([m for m in {heavy} if m in sys.modules])"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
+
+
 def test_a_reader_that_goes_away_is_no_error(checkout: Path) -> None:
     """`pipeline check … | head -1`."""
     read, write = os.pipe()

@@ -262,8 +262,9 @@ class Online:
 
         request_id: str | None = None
         characters, request = size(prompt), 0
+        tries = attempts(self.halt, before_wait)
         try:
-            async for attempt in attempts(self.halt, before_wait):
+            async for attempt in tries:
                 with attempt:
                     if self.halt.is_set():
                         raise Halted
@@ -290,6 +291,8 @@ class Online:
             return Failure(Status.PENDING, "the run stopped before this row was answered", request_id, sent), None, request
         except Attempt as last:
             return self._given_up(last.verdict, request_id, sent), last.verdict, request
+        finally:
+            tries.over()
         raise AssertionError("tenacity ends only by a return or an exception")
 
     @asynccontextmanager

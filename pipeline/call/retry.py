@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tenacity import AsyncRetrying, AttemptManager, retry_if_exception, stop_never, wait_exception
+from tenacity import AsyncRetrying, retry_if_exception, stop_never, wait_exception
 
 from pipeline.call.classify import Verdict
 from pipeline.call.conditions import Backoff, Concerns
@@ -106,8 +106,17 @@ def _ceiling_s(backoff: Backoff, number: int) -> float:
     return ceiling_s
 
 
-def attempts(halt: asyncio.Event, before_wait: Callable[[int, Attempt], None]) -> AsyncIterator[AttemptManager]:
-    """tenacity's loop: one AttemptManager an attempt, the last exception raised as it is.
+class Attempts(AsyncRetrying):
+    """tenacity's loop: one AttemptManager an attempt, the last exception raised as it is. Whoever leaves it says `over`."""
+
+    def over(self) -> None:
+        """Lets go of all that it holds. tenacity's objects hold each other, and with them the prompt: some fifty objects an ask
+        that only the collector would find, and 1 kB of memory a row until it does (10,000 to 46,000 rows, 2026-11-26)."""
+        vars(self).clear()
+
+
+def attempts(halt: asyncio.Event, before_wait: Callable[[int, Attempt], None]) -> Attempts:
+    """The attempts of one ask.
 
     `before_wait` hears of each failed attempt (from 1) that will be followed by another. Raises Halted out of a wait when
     `halt` is set.
@@ -128,7 +137,7 @@ def attempts(halt: asyncio.Event, before_wait: Callable[[int, Attempt], None]) -
         assert isinstance(error, Attempt)
         return error.wait_s or 0.0
 
-    return AsyncRetrying(
+    return Attempts(
         sleep=pause,
         stop=stop_never,
         wait=wait_exception(wait),
@@ -137,7 +146,7 @@ def attempts(halt: asyncio.Event, before_wait: Callable[[int, Attempt], None]) -
             state.attempt_number, _attempt(state.outcome.exception() if state.outcome else None)
         ),
         reraise=True,
-    ).__aiter__()
+    )
 
 
 def _attempt(error: BaseException | None) -> Attempt:

@@ -402,6 +402,10 @@ def connection(
     workers: tuple[int, int] = (0, 0),
 ) -> Iterator[Callable[[Listener], BatchServer]]:
     """What makes the transport of a run, inside the event loop. With `hear`, all replies are streamed, by the run itself."""
+    # The SDK takes 1.2 s of CPU to import: only for those who call; and before the work begins, which spares the collector its
+    # half a million objects (engine/local.py).
+    from pipeline.call.client import Client
+
     with accessed(job, url, connections, environment, chosen) as access:
         if hear is None and spreads(job):
             with spread(job, environment, access) as transport:
@@ -409,8 +413,6 @@ def connection(
             return
 
         def transport(tell: Listener) -> BatchServer:
-            from pipeline.call.client import Client  # the SDK takes 1.2 s of CPU to import: only for those who call
-
             if hear is not None:
                 return Client.of(dataclasses.replace(access, streamed_above=0), hear)
             own, (now, when_busy) = Client.of(access), workers

@@ -15,7 +15,6 @@ import math
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.records import JSON
 from pipeline.schema.bundle import excerpt
@@ -75,6 +74,8 @@ def column(values: Sequence[JSON], field: pa.Field) -> tuple[pa.Array, dict[int,
     if field.metadata is None or field.metadata.get(KIND) != JSON_TEXT:
         exact = _BY_TYPE.get(field.type)
         if exact is not None and set(map(type, values)) <= {exact, type(None)}:
+            import pyarrow.compute as pc  # 40 ms of CPU, which a run without anything to publish does without
+
             try:
                 array = pa.array(values, field.type)
                 if exact is not float or pc.all(pc.is_finite(array)).as_py() is not False:

@@ -190,7 +190,8 @@ class Journal:
         self._reader = _connect(path)
         self._check()
         writer = _connect(path)
-        writer.executescript(RECORDS)
+        with reading(path):
+            writer.executescript(RECORDS)
         self.opened: dict[tuple[int, int], Opened] = {
             (position, ask): Opened(key, attempts, bool(out), reply)
             for position, ask, key, attempts, out, reply in self._read(
@@ -396,6 +397,11 @@ class Journal:
         found = self._read("SELECT value FROM meta WHERE name = ?", name)
         return found[0][0] if found else None
 
+    @property
+    def waiting(self) -> int:
+        """Records that are told and not yet taken by the writer."""
+        return self._queue.qsize()
+
     def flush(self) -> None:
         """Returns once everything told so far is durable."""
         done: Future[None] = Future()
@@ -468,9 +474,9 @@ class Journal:
     def _put(self, write: _Write) -> None:
         if self._failed is not None:
             raise self._failed
-        while self._queue.qsize() >= BACKLOG:
+        while self.waiting >= BACKLOG:
             self._drained.clear()
-            if self._queue.qsize() >= BACKLOG:
+            if self.waiting >= BACKLOG:
                 self._drained.wait()
         self._queue.put(write)
 

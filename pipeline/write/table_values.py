@@ -16,7 +16,6 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 _OUT_OF_RANGE = re.compile(r"<value out of range: (-?\d+)>")
@@ -80,6 +79,8 @@ def _texts(array: pa.Array) -> list[object]:
 
 
 def _lists(array: pa.Array) -> list[list[Any] | None]:
+    import pyarrow.compute as pc  # 40 ms of CPU, for tables that have lists
+
     # Whatever is nested is read as a column of its own, so that it has the same form at every depth.
     inside = iter(plain(array.flatten()))
     lengths = pc.list_value_length(array).to_pylist()

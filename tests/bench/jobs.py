@@ -6,13 +6,13 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tests.bench.server import MODEL
 
 SYSTEM = "Label it."
 MAX_TOKENS = 64
-SCHEMA = {
+SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"label": {"type": "string", "enum": ["positive", "negative"]}},
     "required": ["label"],

@@ -64,8 +64,9 @@ def measured(command: Sequence[str], folder: Path, server: Server | None = None,
     process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
     _, ended, used = os.wait4(process.pid, 0)
     wall_s = time.monotonic() - started
-    if os.waitstatus_to_exitcode(ended) != status:
-        raise SystemExit(f"{' '.join(command)} in {folder} ended with {os.waitstatus_to_exitcode(ended)}")
+    process.returncode = os.waitstatus_to_exitcode(ended)  # else it would look as if nobody had waited for it
+    if process.returncode != status:
+        raise SystemExit(f"{' '.join(command)} in {folder} ended with {process.returncode}")
     cpu_s, peak_mb = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     if server is None or before is None:
         return Used(wall_s, cpu_s, peak_mb)

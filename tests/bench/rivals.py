@@ -51,7 +51,7 @@ async def by_hand(client: AsyncAnthropic, text: str) -> object:
 
 async def everything(ask: Ask, url: str, texts: list[str], at_once: int) -> list[object]:
     limits = httpx2.Limits(max_connections=at_once + 64, max_keepalive_connections=at_once + 64)
-    timeout = httpx2.Timeout(120, connect=30)
+    timeout = httpx2.Timeout(600)  # however busy the machine is
     client = AsyncAnthropic(
         base_url=url,
         api_key="local",

@@ -59,8 +59,9 @@ def resumed(folder: Path, rows: int) -> Resumed:
         first_s, first_cpu_s = time.monotonic() - started, _cpu_s(process.pid)
         _, status, used = os.wait4(process.pid, 0)
         ended = time.time()
-        if os.waitstatus_to_exitcode(status) != 0:
-            raise SystemExit(f"the resumed run of {rows} rows ended with {os.waitstatus_to_exitcode(status)}")
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise SystemExit(f"the resumed run of {rows} rows ended with {process.returncode}")
     publishing = _published_at(folder / "runs/large/log.jsonl")
     assert wall < publishing < ended
     return Resumed(rows, first_s, first_cpu_s, ended - publishing, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)

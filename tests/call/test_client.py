@@ -7,11 +7,13 @@ import json
 import logging
 import pickle
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
+from anthropic import AsyncAnthropic
 
 from pipeline.call.caller import Broken, Response
 from pipeline.call.client import Client
@@ -60,6 +62,27 @@ def test_a_request_arrives_as_it_was_made() -> None:
     assert api.asked[0].body == BODY
     assert api.asked[0].headers["anthropic-version"] == "2026-10-21"
     assert api.asked[0].headers["x-stainless-retry-count"] == "0"
+
+
+async def _created(url: str) -> None:
+    async with AsyncAnthropic(base_url=url, api_key=KEY, max_retries=0, timeout=httpx2.Timeout(5.0, connect=5.0)) as sdk:
+        create: Callable[..., Awaitable[object]] = sdk.messages.with_raw_response.create
+        await create(**BODY, extra_headers={"anthropic-version": API_VERSION})
+
+
+def test_a_request_is_the_one_that_the_create_of_the_sdk_makes() -> None:
+    with serving(lambda _: message("x")) as api:
+        asyncio.run(_send(api.url, BODY))
+        asyncio.run(_created(api.url))
+    ours, theirs = api.asked
+    assert ours.body == theirs.body
+    assert {**ours.headers, "host": ""} == {**theirs.headers, "host": ""}
+
+
+def test_an_integer_of_any_size_arrives() -> None:
+    body = {**BODY, "metadata": {"user_id": 2**70}}
+    _, api = sent(lambda _: message("x"), body)
+    assert api.asked[0].body == body
 
 
 def test_the_body_of_a_reply_is_kept_to_the_byte() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -122,3 +124,37 @@ def test_a_wait_ends_at_once_when_the_run_halts() -> None:
         assert heard == [1]
 
     asyncio.run(asyncio.wait_for(waits_for_an_hour(), 5))
+
+
+class Held:
+    """Something that an ask holds while it lasts."""
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_what_an_ask_holds_goes_with_it_and_waits_for_no_collector(failures: int) -> None:
+    async def ask(held: Held) -> None:
+        left = failures
+
+        def before_wait(number: int, attempt: Attempt) -> None:
+            assert held
+
+        tries = attempts(asyncio.Event(), before_wait)
+        try:
+            async for attempt in tries:
+                with attempt:
+                    if not left:
+                        return
+                    left -= 1
+                    raise Attempt(verdict(), 0.0)
+        finally:
+            tries.over()
+
+    held = Held()
+    gone = weakref.ref(held)
+    gc.disable()
+    try:
+        asyncio.run(ask(held))
+        del held
+        assert gone() is None
+    finally:
+        gc.enable()

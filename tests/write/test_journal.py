@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,27 @@ def test_many_tell_at_once_and_each_hears_of_its_commit(tmp_path: Path) -> None:
         sent(journal, *(prompt(position) for position in range(2000)))
     with Journal(tmp_path / "j.db") as journal:
         assert len(journal.opened) == 2000
+
+
+def test_whoever_tells_more_than_can_wait_waits_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.write.journal.BACKLOG", 2)
+    most = 0
+    with Journal(tmp_path / "j.db") as journal:
+        for position in range(200):
+            journal.ended(replace(FULL, position=position), KEY)
+            most = max(most, journal.waiting)
+        journal.flush()
+        assert len(list(journal.outcomes())) == 200
+    assert most <= 2
+
+
+def test_those_who_wait_in_several_loops_all_hear(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.db") as journal, ThreadPoolExecutor(4) as threads:
+        told = [threads.submit(sent, journal, *(prompt(100 * number + each) for each in range(50))) for number in range(4)]
+        assert [each.result(timeout=60) for each in told] == [None] * 4
+        journal.flush()
+    with Journal(tmp_path / "j.db") as journal:
+        assert len(journal.opened) == 200
 
 
 def test_notes_are_kept(tmp_path: Path) -> None:
