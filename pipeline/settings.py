@@ -245,7 +245,7 @@ class Run:
     budget_usd: Annotated[float, Gt(0)] | None = None
     """What may be spent until a run finishes, by however many runs that takes; None: whatever it takes."""
     workers: Literal["auto"] | Annotated[int, Ge(1), Le(64), doc("a whole number from 1 to 64")] = 1
-    """Processes that send; 1: the run's own."""
+    """Processes that send; 1: the run's own; `auto`: that one, and others once it cannot keep up."""
     engine: Literal["local", "ray"] = "local"
     """Who sends: this machine, or the nodes of a Ray cluster."""
     ray: Annotated[Text, Predicate(is_cluster), doc("auto, host:port or ray://host:port")] = "auto"

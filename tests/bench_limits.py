@@ -1,7 +1,7 @@
 """`python -m tests.bench_limits`: how much of a rate limit a whole run uses, how often it is hit, and what faults leave over.
 
-Each scenario is `pipeline run` (or two callers on one gate) against tests/limits.py in a process of its own. The ideal time is
-that of the binding limit with a full bucket at the start.
+Each scenario is `pipeline run`, by itself or with workers (or two callers on one gate), against tests/limits.py in a process of
+its own. The ideal time is that of the binding limit with a full bucket at the start.
 """
 
 from __future__ import annotations
@@ -66,9 +66,10 @@ def texts(rows: int) -> list[str]:
     return [f"{'good' if number % 3 else 'bad'} thing {number} " + "word " * draw.randint(10, 230) for number in range(rows)]
 
 
-def by_run(name: str, rows: int, ideal_s: float, arguments: Sequence[str], **call: Any) -> None:
+def by_run(name: str, rows: int, ideal_s: float, arguments: Sequence[str], *, workers: int = 1, **call: Any) -> None:
     with serving(*arguments) as server, tempfile.TemporaryDirectory() as folder:
-        job = JobFolder(Path(folder) / "job", texts(rows), server.url, call={"concurrency": "auto", **call})
+        changes = {"call": {"concurrency": "auto", **call}, "run": {"workers": workers}}
+        job = JobFolder(Path(folder) / "job", texts(rows), server.url, **changes)
         started = time.monotonic()
         process = job.start("run", "--json")
         out, err = process.communicate()
@@ -130,6 +131,7 @@ def main() -> None:
         "requests": lambda name: by_run(name, rows, (rows - 30) / 30, slow),
         "input tokens": lambda name: by_run(name, rows, (tokens - 10_000) / 5000, by_tokens),
         "two callers": lambda name: by_two_callers(name, rows, (rows - 30) / 30, slow),
+        "three workers": lambda name: by_run(name, rows, (rows - 30) / 30, slow, workers=3),
         "a ceiling of ours": lambda name: by_run(name, rows, rows / 30, [], requests_per_minute=1800),
         "faults": lambda name: by_run(name, fault_rows, 0.0, ["--faults", "--latency-s", "0.1"], timeout_s=2),
     }

@@ -1,9 +1,10 @@
 """`python -m tests.bench_workers`: what a row costs in the run's own process and in its workers, with one process and several.
 
 CPU, user and system, from the kernel's accounting: of the run's process, and of all its workers together. What a start costs
-(each worker imports the SDK) is taken out by the difference between a long run and a short one. The server has a process of its
-own; on a machine with few cores it takes from the same cores, so rows a second say less than CPU does: what the run's own
-process takes for a row is the ceiling, however many workers there are, and it is what the last column gives.
+(each worker imports the SDK) is taken out by the difference between a long run and a short one. The server is a process of its
+own, on the same cores. `bound` is what the cores of this machine allow with that: all CPU of a row shared among them, or the
+part that only one can do at a time, whichever is more; `ceiling` what the run's own process allows, however many cores and
+workers there are. On a machine that does other work, rows a second say little, CPU says more, and its ratios most.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from pipeline.commands.embedded import running
 from tests.bench import prepared
+from tests.processes import children
 
 RUN = """
 import json, resource, sys
@@ -36,12 +38,15 @@ class Run:
     wall_s: float
     own_s: float
     workers_s: float
+    server_s: float
     own_mb: float
     largest_worker_mb: float
 
 
 def run(folder: Path, rows: int, url: str, at_once: int, workers: int) -> Run:
     folder.mkdir()
+    (server,) = children(os.getpid(), "serve")
+    before_s = cpu_s(server)
     prepared(folder, rows, url, at_once)
     started = time.monotonic()
     said = subprocess.run(
@@ -51,16 +56,26 @@ def run(folder: Path, rows: int, url: str, at_once: int, workers: int) -> Run:
     code, own_s, workers_s, own_mb, worker_mb = json.loads(said.stdout)
     if code != 0:
         raise SystemExit(f"a run with {workers} workers ended with {code}")
-    return Run(rows, wall_s, own_s, workers_s, own_mb, worker_mb)
+    return Run(rows, wall_s, own_s, workers_s, cpu_s(server) - before_s, own_mb, worker_mb)
+
+
+def cpu_s(pid: int) -> float:
+    used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+
+
+HEAD = ("workers", "rows/s", "own ms", "workers ms", "server ms", "bound/s", "ceiling/s", "start CPU s", "own MB", "each MB")
 
 
 def line(workers: int, short: Run, long: Run) -> str:
     rows = long.rows - short.rows
-    own_ms, workers_ms = (long.own_s - short.own_s) / rows * 1000, (long.workers_s - short.workers_s) / rows * 1000
-    return (
-        f"{workers:>7}{rows / (long.wall_s - short.wall_s):>9.0f}{own_ms:>10.2f}{workers_ms:>13.2f}{own_ms + workers_ms:>9.2f}"
-        f"{short.own_s + short.workers_s:>12.1f}{long.own_mb:>9.0f}{long.largest_worker_mb:>10.0f}{1000 / own_ms:>12.0f}"
-    )
+    differences = (long.own_s - short.own_s, long.workers_s - short.workers_s, long.server_s - short.server_s)
+    own_ms, workers_ms, server_ms = (seconds / rows * 1000 for seconds in differences)
+    alone_ms = max(own_ms, server_ms, workers_ms / max(workers, 1))
+    bound_ms = max(alone_ms, (own_ms + workers_ms + server_ms) / (os.cpu_count() or 1))
+    rates = f"{workers:>12}{rows / (long.wall_s - short.wall_s):>12.0f}{own_ms:>12.2f}{workers_ms:>12.2f}{server_ms:>12.2f}"
+    sizes = f"{short.own_s + short.workers_s:>12.1f}{long.own_mb:>12.0f}{long.largest_worker_mb:>12.0f}"
+    return f"{rates}{1000 / bound_ms:>12.0f}{1000 / own_ms:>12.0f}{sizes}"
 
 
 def main() -> None:
@@ -71,8 +86,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.at_once} at once")  # noqa: T201
-    head = f"{'workers':>7}{'rows/s':>9}{'own ms':>10}{'workers ms':>13}{'sum':>9}{'start CPU s':>12}"
-    print(f"{head}{'own MB':>9}{'each MB':>10}{'ceiling/s':>12}")  # noqa: T201
+    print("".join(f"{name:>12}" for name in HEAD))  # noqa: T201
     with tempfile.TemporaryDirectory() as name, running("rehearsal") as url:
         for number in range(options.rounds):
             for workers in options.workers:

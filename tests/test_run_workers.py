@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from pipeline.commands.wiring import read_job, workers
 from tests.api import Api, Asked, Canned, Script, error, message, serving
 from tests.jobs import KEY, Ended, JobFolder, answer
 from tests.processes import children, ignores
@@ -20,8 +23,8 @@ from tests.processes import children, ignores
 WORKER = "pipeline.call.sender"
 AT_ONCE = 24
 HELD = 20
-"""Requests that are out after the first one, before more are allowed to be: enough for three workers to be wanted."""
-LATEST_S = 60.0
+"""Requests that are out after the first one, before more may be: enough for three workers to be wanted."""
+LATEST_S = 100.0
 
 TROUBLE: dict[str, Callable[[Asked], Canned]] = {
     "overloaded": lambda asked: error(529, "overloaded_error", retry_after="0"),
@@ -44,11 +47,15 @@ TEXTS = [
 ]
 
 
-def scripted(before: Callable[[Asked], None] = lambda _: None) -> Script:
+def scripted(hold: Hold) -> Script:
     seen: Counter[str] = Counter()
 
     def script(asked: Asked) -> Canned:
-        before(asked)
+        with hold.counted():
+            hold(asked)
+            return answered(asked)
+
+    def answered(asked: Asked) -> Canned:
         text = asked.body["messages"][0]["content"][0]["text"]
         kind = next((kind for kind in (*TROUBLE, *ENDS) if f" {kind} " in text), "")
         seen[text] += 1
@@ -66,9 +73,22 @@ class Hold:
         self.workers = workers
         self.pids: list[int] = []
         self.commands: list[bytes] = []
+        self.out = self.most_out = 0
         self._first = True
         self._open = threading.Event()
         self._looking = threading.Lock()
+        self._counting = threading.Lock()
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        with self._counting:
+            self.out += 1
+            self.most_out = max(self.most_out, self.out)
+        try:
+            yield
+        finally:
+            with self._counting:
+                self.out -= 1
 
     def __call__(self, asked: Asked) -> None:
         with self._looking:
@@ -83,10 +103,10 @@ class Hold:
             self._open.set()
 
 
-def ran(tmp_path: Path, workers: int, hold: Hold) -> tuple[Ended, pa.Table, Api, Path]:
+def ran(tmp_path: Path, number: int, hold: Hold) -> tuple[Ended, pa.Table, Api, Path]:
     with serving(scripted(hold)) as api:
         job = JobFolder(
-            tmp_path / f"{workers}", TEXTS, api.url, call={"concurrency": AT_ONCE, "attempts": 3}, run={"workers": workers}
+            tmp_path / f"{number}", TEXTS, api.url, call={"concurrency": AT_ONCE, "attempts": 3}, run={"workers": number}
         )
         ended = job.run()
         return ended, job.table().drop(["_latency_s", "_answered_at"]), api, job.path
@@ -99,16 +119,26 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, pa.Table, Ap
 
 
 def test_the_table_is_that_of_one_process(tmp_path: Path, three: tuple[Ended, pa.Table, Api, Path, Hold]) -> None:
-    ended, table, _, _, hold = three
+    ended, table, api, _, hold = three
     assert len(hold.pids) == 3
-    alone, expected, _, _ = ran(tmp_path, 1, Hold(0))
+    alone, expected, api_alone, _ = ran(tmp_path, 1, Hold(0))
     assert table.equals(expected)
+    assert requests(api) == requests(api_alone)
     times = {"seconds", "rows_per_second", "started_at", "ended_at"}
     assert {**ended.summary, **dict.fromkeys(times)} == {**alone.summary, **dict.fromkeys(times)}
     assert (ended.code, alone.code) == (1, 1), "some rows have no answer, and are meant to have none"
     assert {row["_status"] for row in expected.to_pylist()} == {
         *("ok", "ok_repaired", "refused", "truncated", "request_error", "invalid_output")
     }
+
+
+def requests(api: Api) -> list[str]:
+    return sorted(json.dumps(asked.body) for asked in api.asked)
+
+
+def test_together_they_have_no_more_out_than_one_may(three: tuple[Ended, pa.Table, Api, Path, Hold]) -> None:
+    *_, hold = three
+    assert HELD <= hold.most_out <= AT_ONCE
 
 
 def test_no_worker_is_left_behind(three: tuple[Ended, pa.Table, Api, Path, Hold]) -> None:
@@ -125,3 +155,36 @@ def test_the_key_is_on_no_command_line_and_in_no_file_but_reaches_the_server(
     said = [*hold.commands, ended.out.encode(), ended.err.encode()]
     said += [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     assert [one for one in said if KEY.encode() in one] == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "cores", "expected"),
+    [
+        ([], 8, (0, 0)),
+        (["run.workers=3"], 2, (3, 0)),
+        (["run.workers=auto"], 8, (0, 3)),
+        (["run.workers=auto"], 1, (0, 0)),
+        (["run.workers=3", "call.mode=batch"], 8, (0, 0)),
+    ],
+)
+def test_who_sends(
+    overrides: list[str], cores: int, expected: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    job = JobFolder(tmp_path, ["good"], "http://127.0.0.1:1")
+    assert workers(read_job(job.path / "job.yaml", overrides)) == expected
+
+
+def test_check_says_who_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    job = JobFolder(tmp_path, ["good"], "http://127.0.0.1:1")
+    assert "workers" not in job.do("check").out
+    three = job.do("check", "--set", "run.workers=3").out
+    assert "workers    sent by up to 3 worker processes, 8 requests at once in all\n" in three
+    auto = job.do("check", "--set", "run.workers=auto").out
+    assert "workers    sent by up to 2 worker processes once its own CPU is what the run waits for\n" in auto
+
+
+def test_the_run_says_who_sends(three: tuple[Ended, pa.Table, Api, Path, Hold]) -> None:
+    ended, *_ = three
+    assert f"sent by up to 3 worker processes, {AT_ONCE} requests at once in all\n" in ended.err

@@ -14,7 +14,7 @@ import orjson
 from pipeline.call.caller import Broken, Response
 from pipeline.call.conditions import LONG_S, QUICK, Backoff, Concerns, Told, rule_for
 from pipeline.call.models import known, nearest
-from pipeline.errors import ComeBackLater, ConfigInvalid, PipelineError, ServiceDown, WorkersLost
+from pipeline.errors import ComeBackLater, ConfigInvalid, PipelineError, ServiceDown
 from pipeline.records import Status
 
 REPEATS_EARLY = 5
@@ -155,9 +155,10 @@ def broken(what: Broken) -> Verdict:
             "unsendable", what.error, Concerns.ROW, None, Status.INPUT_ERROR, ends=ConfigInvalid, counts=False, plain=True
         )
     if what.ours:
+        # No `ends`: the many rows that one worker takes with it fail alike, and are no reason to stop.
         concerns, status = Concerns.SENDER, Status.IN_DOUBT if what.sent else Status.PENDING
         retry = QUICK if what.stop is None else None
-        verdict = Verdict("worker_lost", what.error, concerns, retry, status, stop=what.stop, ends=WorkersLost, counts=False)
+        verdict = Verdict("worker_lost", what.error, concerns, retry, status, stop=what.stop, counts=False)
         return _perhaps_billed(verdict, what.latency_s) if what.sent else verdict
     if what.sent:
         verdict = Verdict("connection_lost", what.error, Concerns.SERVICE, QUICK, Status.IN_DOUBT, ends=ServiceDown)

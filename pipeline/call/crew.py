@@ -3,10 +3,10 @@
 The run's own process decides everything (rows, limits, budget, journal, answers); members of a crew only send what they are
 given and bring back what came. They may be processes here or actors on other machines: this file knows them by number.
 
-They are started when there is work for them: five new rows a night need one. A member that ends takes the
-requests that it had with it. Each may have reached the service and been billed, which is a doubt like that after a lost
-connection, and is judged by the same rules; but it says nothing of the service. One that has ended is replaced as it was
-started, when there is work. Where member after member ends before it has brought anything back, more of them will not help.
+They are started when there is work for them: five new rows a night need one. A member that ends takes the requests that it had
+with it. Each may have reached the service and been billed, which is a doubt like that after a lost connection, and is judged by
+the same rules; but it says nothing of the service. One that has ended is replaced as it was started, when there is work. Where
+member after member ends before it has brought anything back, more of them will not help.
 """
 
 from __future__ import annotations
@@ -18,22 +18,36 @@ from pipeline.call.caller import Broken
 from pipeline.errors import WorkersLost
 
 FULL = 8
-"""Requests at once for which one more is worth its start, about a second of CPU and 100 MB."""
+"""Requests at once for which one more is worth its start, about a second of CPU and 170 MB."""
 FRUITLESS = 5
-"""Members in a row that end without having brought back anything."""
+"""Members in a row that end before they have brought back anything."""
+MOST_FED = 3
+"""What is left to the run's own process costs about half of what a request costs its sender (measured 2026-11: 0.5 and 1.2 ms
+of CPU a row): it can feed so many, and no more."""
 REPLY_S = 1.0
 """Few replies of a model come sooner."""
 REQUESTS_A_SECOND = 500.0
 """What one process sends at ease, with all else that a row takes."""
+BUSY = 0.7
+"""Share of a core."""
+
+
+def useful(cores: int) -> int:
+    """Members that one process can keep busy on so many cores; 0: it is better off sending itself."""
+    return min(cores, MOST_FED) if cores > 1 else 0
 
 
 def enough(concurrency: int, requests_per_minute: int | None, *, cores: int) -> int:
-    """How many processes send without being what a run waits for, never more than there are cores. Mostly 1: an organization's
-    limits are reached before a core is."""
+    """How many processes send so much at ease, never more than there are cores; where that must be known beforehand."""
     at_most = concurrency / REPLY_S
     if requests_per_minute is not None:
         at_most = min(at_most, requests_per_minute / 60)
     return max(1, min(cores, ceil(at_most / REQUESTS_A_SECOND)))
+
+
+def is_busy(cpu_s: float, wall_s: float) -> bool:
+    """Whether a process that used so much CPU in so long is likely what a run waits for, and not the service."""
+    return wall_s > 0 and cpu_s / wall_s >= BUSY
 
 
 @dataclass(slots=True, eq=False)
@@ -46,18 +60,20 @@ class Member:
     """It takes requests."""
     out: int = 0
     """Requests that it has."""
+    fruitful: bool = False
+    """It has brought back something."""
 
 
 @dataclass(slots=True)
 class Crew:
     most: int
-    """Members at a time."""
+    """Members at a time; 0: none are wanted yet."""
     members: list[Member] = field(default_factory=list)
     """Those that were started and have not ended, the oldest first."""
     started: int = 0
     """All that were ever started."""
     fruitless: int = 0
-    """Members in a row that ended, up to now, without anything having been brought back by any."""
+    """Members in a row, up to the last one that ended, that brought back nothing; while no other did either."""
 
     @property
     def over(self) -> bool:
@@ -84,13 +100,14 @@ class Crew:
     def gave(self, member: Member) -> None:
         """It has brought back one, with whatever result."""
         member.out -= 1
+        member.fruitful = True
         self.fruitless = 0
 
     def lost(self, member: Member, how: str) -> str:
         """It has ended; how, in a few words, if known. What a person is told. The requests that it had are `lost_with_it`, all
         that come after are `nobody_left` if it was one too many."""
         self.members.remove(member)
-        self.fruitless += 1
+        self.fruitless += not member.fruitful
         had = f"{member.out:,} requests that it had may have been paid" if member.out else "it had no request"
         return f"a worker ended ({how}): {had}; " + (
             f"{self.fruitless} have ended one after the other without a reply" if self.over else "others go on with its work"

@@ -69,8 +69,12 @@ class _Sender(asyncio.Protocol):
                     raise AssertionError(f"{type(frame).__name__} is for the other side")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._ended.done():
+        if self._ended.done():
+            return
+        if exc is None or isinstance(exc, OSError):  # the other end has closed, or was killed
             self._ended.set_result(None)
+        else:
+            self._ended.set_exception(exc)
 
     async def close(self) -> None:
         for task in self._out:

@@ -19,14 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
 import orjson
 
 from pipeline.call.caller import Access, Broken, Response, Transport
-from pipeline.call.crew import Crew, Member, lost_with_it, nobody_left
+from pipeline.call.crew import Crew, Member, is_busy, lost_with_it, nobody_left
 from pipeline.call.frames import Ask, Begin, Call, Frame, Here, NoFrame, Told, Unframing, framed
 from pipeline.events import Listener, Notice
 
@@ -52,10 +52,15 @@ class Workers:
         own: Transport,
         tell: Listener,
         *,
+        when_busy: int = 0,
         command: Sequence[str] = COMMAND,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        cpu_s: Callable[[], float] = time.process_time,
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`own` sends what cannot be put into a frame; it is not closed here. `command` starts a worker."""
+        """`own` sends while the crew wants no members, and what cannot be put into a frame; it is not closed here. `when_busy`:
+        so many members are wanted from when on the CPU of this process is what holds up the run. `command` starts a worker.
+        """
         self._crew = crew
         self._access = access
         self._own = own
@@ -70,12 +75,17 @@ class Workers:
         """How the last one ended."""
         self._changed = asyncio.Event()
         """Set, and replaced, when a member can take a request, or none ever will."""
+        self._when_busy = when_busy
         self._sleep = sleep
+        self._cpu_s = cpu_s
+        self._clock_s = clock_s
         self._beat = asyncio.create_task(self._beats())
         self._closing = False
 
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         """By the member that has the fewest requests. What one had when it ended is Broken, sent and `ours`."""
+        if self._crew.most == 0:
+            return await self._own.send(body)
         try:
             content = orjson.dumps(body)
         except TypeError:  # half a character, or a whole number beyond 64 bits: the SDK says why not, or sends it
@@ -109,7 +119,7 @@ class Workers:
     async def _sent(self, link: _Link, content: bytes) -> Response | Broken:
         number = next(self._numbers)
         waiting: asyncio.Future[Response | Broken] = asyncio.get_running_loop().create_future()
-        link.waiting[number] = waiting, time.monotonic()
+        link.waiting[number] = waiting, self._clock_s()
         self._crew.took(link.member)
         link.say(Ask(number, content))
         return await waiting
@@ -122,28 +132,32 @@ class Workers:
     async def _life(self, member: Member) -> None:
         """Of one worker, from its start to what is said of its end."""
         link = _Link(member, self._brought, self._change)
-        with ExitStack() as stack:
-            try:
-                said = stack.enter_context(tempfile.TemporaryFile())
-                ours, theirs = map(stack.enter_context, socket.socketpair())
+        try:
+            how = await self._lived(link)
+        except OSError as error:
+            how = f"it could not be started: {error}"
+        self._lost(link, how)
+
+    async def _lived(self, link: _Link) -> str:
+        """How it ended. Raises OSError where it could not begin."""
+        with tempfile.TemporaryFile() as said:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
                 process = _started(self._command, theirs, said)
-            except OSError as error:
-                self._lost(link, f"it could not be started: {error}")
-                return
-            theirs.close()
-            link.kill = process.kill
-            self._links[member.number] = link
-            try:
-                await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
-                link.say(Begin(self._access))
-                if self._closing:
-                    link.end()
-                await link.lost.wait()
-                await asyncio.to_thread(_ended, process)
-            finally:
-                process.kill()  # if it has ended, that does nothing
-                process.wait()
-            self._lost(link, _how(process.returncode, said))
+                theirs.close()
+                link.kill = process.kill
+                self._links[link.member.number] = link
+                try:
+                    await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+                    link.say(Begin(self._access))
+                    if self._closing:
+                        link.end()
+                    await link.lost.wait()
+                    await asyncio.to_thread(_ended, process)
+                finally:
+                    process.kill()  # if it has ended, that does nothing
+                    process.wait()
+            return _how(process.returncode, said)
 
     def _lost(self, link: _Link, how: str) -> None:
         """It has ended."""
@@ -152,15 +166,15 @@ class Workers:
         text = self._crew.lost(link.member, how)
         if not self._closing:
             self._tell(Notice(text))
-        now = time.monotonic()
+        now = self._clock_s()
         for waiting, since in link.waiting.values():
             if not waiting.done():
                 waiting.set_result(lost_with_it(how, now - since))
         self._change()
 
     def _brought(self, link: _Link, told: Told) -> None:
-        self._crew.gave(link.member)
         waiting, _ = link.waiting.pop(told.number)
+        self._crew.gave(link.member)
         if not waiting.done():  # else nobody waits for it any more
             waiting.set_result(told.result)
 
@@ -170,9 +184,13 @@ class Workers:
 
     async def _beats(self) -> None:
         while True:
+            cpu_s, clock_s = self._cpu_s(), self._clock_s()
             await self._sleep(BEAT_S)
             for link in self._links.values():
                 link.call()
+            if self._crew.most < self._when_busy and is_busy(self._cpu_s() - cpu_s, self._clock_s() - clock_s):
+                self._crew.most = self._when_busy
+                self._tell(Notice(f"this process is what the run waits for: up to {self._when_busy} workers send from now on"))
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.call.form import API_VERSION
 from pipeline.commands.cluster import looked_at
 from pipeline.commands.media import notes
-from pipeline.commands.wiring import Loaded, access, concurrency, endpoint, loaded, shown, spreads
+from pipeline.commands.wiring import Loaded, access, concurrency, endpoint, loaded, sent_by, shown, spreads
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import manner
@@ -62,6 +62,7 @@ def _asking(made: Loaded) -> list[str]:
         f"asks for   JSON by {asked.way}, at most {made.job.check.asks} times {_each(made)}; "
         f"max_tokens {asked.max_tokens:,}{streamed}",
         *_room(made),
+        *(f"workers    {sentence}" for sentence in sent_by(made)),
         f"thinking   {thinking}, effort {asked.effort or 'left out'}; prompt cache {cache}",
         *_cluster(made),
         *([f"budget     ${made.job.run.budget_usd:,.2f} until a run finishes"] if made.job.run.budget_usd is not None else []),

@@ -49,6 +49,8 @@ def looked_at(job: Job, environment: Mapping[str, str], access: Access) -> Itera
             raise error
         workers = most(job, access, [*there])
         words = f"Ray {cluster.version} at {cluster.address}: {_counted([*there])}, up to {workers} workers"
+        if workers < len(there):
+            words += " (run.workers: auto takes one a node)"
         silent = [machine.address for machine in machines if machine not in there]
         yield Joined(cluster, workers, words + (f"; no answer from {', '.join(silent)}" if silent else ""))
 

@@ -19,7 +19,7 @@ from pipeline.commands.metering import file_metrics
 from pipeline.commands.prices import unpriced
 from pipeline.commands.retyped import retyped
 from pipeline.commands.tracing import run_span
-from pipeline.commands.wiring import Loaded, endpoint, loaded, mode, read_job, shown, work
+from pipeline.commands.wiring import Loaded, endpoint, loaded, mode, read_job, sent_by, shown, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event
 from pipeline.job.run import run
@@ -151,6 +151,7 @@ def _run(made: Loaded, options: Options) -> Result:
                 *notes(made.media),
                 *priced,
                 *chosen,
+                *sent_by(made),
             ),
             tell=tell,
             tick=tick,

@@ -22,7 +22,7 @@ from pipeline import __version__
 from pipeline.call.batch import Pace, Terms
 from pipeline.call.budget import Bound
 from pipeline.call.caller import Access, BatchServer, Counter
-from pipeline.call.crew import Crew, enough
+from pipeline.call.crew import Crew, useful
 from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
@@ -204,7 +204,7 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
         folder=made.folder,
         described=described(made),
         parts=parts(made),
-        connect=partial(connection, job, url, at_once, os.environ, made.form, hear, workers(job, at_once)),
+        connect=partial(connection, job, url, at_once, os.environ, made.form, hear, workers(job)),
         limits=Limits(
             at_once,
             job.call.attempts,
@@ -377,9 +377,9 @@ def connection(
     environment: Mapping[str, str],
     chosen: Form,
     hear: Callable[[str], None] | None = None,
-    workers: int = 1,
+    workers: tuple[int, int] = (0, 0),
 ) -> Iterator[Callable[[Listener], BatchServer]]:
-    """What makes the transport of a run, inside the event loop; with `hear`, all replies are streamed."""
+    """What makes the transport of a run, inside the event loop. With `hear`, all replies are streamed, by the run itself."""
     with accessed(job, url, connections, environment, chosen) as access:
         if hear is None and spreads(job):
             with spread(job, environment, access) as transport:
@@ -391,8 +391,8 @@ def connection(
 
             if hear is not None:
                 return Client.of(dataclasses.replace(access, streamed_above=0), hear)
-            own = Client.of(access)
-            return own if workers == 1 else Split(Workers(Crew(workers), access, own, tell), own)
+            own, (now, when_busy) = Client.of(access), workers
+            return Split(Workers(Crew(now), access, own, tell, when_busy=when_busy), own) if any(workers) else own
 
         yield transport
 
@@ -417,13 +417,22 @@ def spreads(job: Job) -> bool:
     return job.run.engine == "ray" and mode(job)[0] == "online"
 
 
-def workers(job: Job, concurrency: int) -> int:
-    """Processes that send: `run.workers`, or what `auto` stands for. 1: the run's own."""
-    if mode(job)[0] == "batch":
-        return 1  # a few requests, each of a whole batch
-    if job.run.workers != "auto":
-        return job.run.workers
-    return enough(concurrency, job.call.requests_per_minute, cores=os.cpu_count() or 1)
+def workers(job: Job) -> tuple[int, int]:
+    """Worker processes that send from the start, and once the run's own process is what it waits for. 0: the run itself sends.
+
+    In batches a few requests carry all; of a cluster its nodes send.
+    """
+    if mode(job)[0] == "batch" or spreads(job) or job.run.workers == 1:
+        return 0, 0
+    return (0, useful(os.cpu_count() or 1)) if job.run.workers == "auto" else (job.run.workers, 0)
+
+
+def sent_by(made: Loaded) -> tuple[str, ...]:
+    """Who sends, in a sentence for a person; nothing where it is the run itself."""
+    now, when_busy = workers(made.job)
+    if now:
+        return (f"sent by up to {now} worker processes, {concurrency(made):,} requests at once in all",)
+    return (f"sent by up to {when_busy} worker processes once its own CPU is what the run waits for",) if when_busy else ()
 
 
 def parts(made: Loaded) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.call.classify import broken
 from pipeline.call.conditions import Concerns
-from pipeline.call.crew import FRUITLESS, FULL, Crew, Member, lost_with_it, nobody_left
+from pipeline.call.crew import FRUITLESS, FULL, Crew, Member, enough, is_busy, lost_with_it, nobody_left, useful
 from pipeline.errors import WorkersLost
 from pipeline.records import Status
 
@@ -90,13 +90,25 @@ def test_member_after_member_without_a_reply_is_the_end() -> None:
     )
 
 
-def test_a_reply_in_between_is_a_new_beginning() -> None:
-    crew = Crew(1)
-    for _ in range(3 * FRUITLESS):
-        member = joined(crew)
-        crew.took(member)
+def test_any_number_may_be_killed_at_once_that_had_brought_something() -> None:
+    crew = Crew(3 * FRUITLESS)
+    loaded(crew, 99)
+    for member in [*crew.members]:
         crew.gave(member)
+    for member in [*crew.members]:
         crew.lost(member, "killed")
+    assert not crew.over
+
+
+def test_a_reply_of_another_in_between_is_a_new_beginning() -> None:
+    crew = Crew(2)
+    good = joined(crew)
+    for _ in range(3 * FRUITLESS):
+        bad = crew.join(99)
+        assert bad is not None
+        crew.took(good)
+        crew.gave(good)
+        crew.lost(bad, "killed")
     assert not crew.over
 
 
@@ -112,3 +124,23 @@ def test_when_nobody_is_left_the_run_ends_and_the_row_was_never_sent() -> None:
     verdict = broken(nobody_left("killed"))
     assert (verdict.billed, verdict.status, verdict.retry, verdict.stop) == (False, Status.PENDING, None, WorkersLost)
     assert WorkersLost.exit_code == 69
+
+
+@pytest.mark.parametrize(("cores", "members"), [(1, 0), (2, 2), (3, 3), (64, 3)])
+def test_no_more_are_useful_than_there_are_cores_and_one_process_can_feed(cores: int, members: int) -> None:
+    assert useful(cores) == members
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "wall_s", "busy"), [(7.0, 10.0, True), (6.9, 10.0, False), (14.0, 10.0, True), (0.0, 0.0, False)]
+)
+def test_a_process_is_busy_that_uses_most_of_a_core(cpu_s: float, wall_s: float, busy: bool) -> None:
+    assert is_busy(cpu_s, wall_s) is busy
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "per_minute", "cores", "processes"),
+    [(64, None, 8, 1), (1000, None, 8, 2), (1000, None, 1, 1), (4000, None, 4, 4), (4000, 600, 8, 1), (4000, 60_000, 8, 2)],
+)
+def test_as_many_are_enough_as_limits_let_send(concurrency: int, per_minute: int | None, cores: int, processes: int) -> None:
+    assert enough(concurrency, per_minute, cores=cores) == processes

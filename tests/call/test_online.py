@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -47,6 +48,7 @@ class Run:
         random: Callable[[], float] | float = 0.0,
         proven: bool = False,
         max_alike: int | None = 20,
+        hold: bool = False,
     ) -> None:
         self.book = book or Book()
         self.line = Line(script, self.book)
@@ -54,7 +56,7 @@ class Run:
         self.results: dict[int, Reply | Failure] = {}
         self.error: PipelineError | None = None
         self.halt = asyncio.Event()
-        limits = Limits(concurrency, attempts, 900.0, max_alike=max_alike)
+        limits = Limits(concurrency, attempts, 900.0, hold=hold, max_alike=max_alike)
         draw = random if callable(random) else lambda: random
         self.door = gate(limits, self.events.append, draw)
         ports = self.line, self.book, SHAPE, limits
@@ -694,6 +696,15 @@ def test_a_worker_that_ends_with_many_requests_says_nothing_of_the_service() -> 
     assert run.statuses() == ["reply"] * 300
     assert [text for text in notices(run) if "service" in text] == []
     assert sum(isinstance(event, InDoubt) for event in run.events) == 299
+
+
+def test_where_a_doubt_is_held_a_worker_that_ends_leaves_its_rows_in_doubt_and_the_others_go_on() -> None:
+    """More of them than may fail alike."""
+    texts = [f"t{number}" for number in range(60)]
+    lost = {f"t{number}" for number in range(10, 40)}
+    run = Run(texts, lambda text, _: lost_with_it("killed", 0.5) if text in lost else message(text), hold=True, concurrency=60)
+    assert run.error is None
+    assert Counter(run.statuses()) == {"reply": 30, "in_doubt": 30}
 
 
 def test_when_no_worker_is_left_the_run_ends_and_nothing_is_in_doubt() -> None:

@@ -1,10 +1,11 @@
-"""Several processes behind one Transport: shared work, deaths, and large bodies. The worker itself is in test_sender.py."""
+"""Several processes behind one Transport: shared work, deaths, and large bodies. The real worker is in test_sender.py."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import orjson
@@ -38,10 +39,22 @@ class Room:
     """Workers with what they were heard to say."""
 
     def __init__(self, most: int, command: Sequence[str]) -> None:
+        """With `most` 0 two are wanted when this process is busy."""
         self.said: list[str] = []
+        self.cpu_s = self.clock_s = 0.0
         self.crew = Crew(most)
         self.beats: asyncio.Queue[None] = asyncio.Queue()
-        self.workers = Workers(self.crew, ACCESS, Own(), self.tell, command=command, sleep=self.sleep)
+        self.workers = Workers(
+            self.crew,
+            ACCESS,
+            Own(),
+            self.tell,
+            when_busy=0 if most else 2,
+            command=command,
+            sleep=self.sleep,
+            cpu_s=lambda: self.cpu_s,
+            clock_s=lambda: self.clock_s or time.monotonic(),
+        )
 
     async def sleep(self, _: float) -> None:
         await self.beats.get()
@@ -193,6 +206,18 @@ def test_one_that_hangs_is_killed_and_one_that_only_waits_is_not() -> None:
             assert (broken.sent, broken.ours) == (True, True)
 
     assert len(within(act).said) == 1
+
+
+def test_where_they_are_wanted_only_when_the_run_is_busy_it_sends_itself_until_then() -> None:
+    async def act(room: Room) -> None:
+        for clock_s, cpu_s in ((10.0, 3.0), (20.0, 9.0), (30.0, 16.5)):
+            assert isinstance(await room.ask(), Broken), "that is what Own answers"
+            room.clock_s, room.cpu_s = clock_s, cpu_s
+            await room.beat()
+        await room.pid()
+
+    (said,) = within(act, most=0).said
+    assert said == "this process is what the run waits for: up to 2 workers send from now on"
 
 
 def test_what_no_frame_can_hold_goes_by_the_client_of_the_run() -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.api import Api, serving
 from tests.engine.cluster import Nodes
 from tests.jobs import KEY, Ended, JobFolder
-from tests.test_run_workers import TEXTS, scripted
+from tests.test_run_workers import TEXTS, Hold, scripted
 
 if find_spec("ray") is None:
     pytest.skip("the extra [ray] is not installed", allow_module_level=True)
@@ -32,7 +32,7 @@ def done(job: JobFolder, command: str, *arguments: str) -> Ended:
 
 
 def ran(path: Path, **run: object) -> tuple[Ended, pa.Table, Api]:
-    with serving(scripted()) as api:
+    with serving(scripted(Hold(0))) as api:
         job = JobFolder(path, TEXTS, api.url, call={"concurrency": AT_ONCE, "attempts": 3}, run=run)
         ended = done(job, "run", "--json")
         return ended, job.table().drop(["_latency_s", "_answered_at"]), api
@@ -62,7 +62,7 @@ def test_the_table_is_that_of_one_process_and_the_key_is_nowhere(cluster: Nodes,
 
 def test_pictures_of_megabytes_pass_through_and_nothing_of_them_stays(cluster: Nodes, tmp_path: Path) -> None:
     texts = [f"good {number} {'x' * (1 << 20)}" for number in range(24)]
-    with serving(scripted()) as api:
+    with serving(scripted(Hold(0))) as api:
         job = JobFolder(
             tmp_path / "job", texts, api.url, call={"concurrency": 8}, run={"engine": "ray", "ray": cluster.address}
         )
