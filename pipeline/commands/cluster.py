@@ -39,6 +39,7 @@ class Joined:
 def looked_at(job: Job, environment: Mapping[str, str], access: Access) -> Iterator[Joined]:
     """The cluster, joined. Raises what `unfit` says of its nodes; those that are there but do not answer are told."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody else is told of a run
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # where the connection is lost, Ray would start a cluster of its own here
     with joined(address(job, environment)) as cluster:
         machines = [machine for machine in cluster.machines if machine.cpus >= 1]
         answers = cluster.look(node.facts, machines)
@@ -48,6 +49,8 @@ def looked_at(job: Job, environment: Mapping[str, str], access: Access) -> Itera
             raise error
         workers = most(job, access, [*there])
         words = f"Ray {cluster.version} at {cluster.address}: {_counted([*there])}, up to {workers} workers"
+        if workers < len(there):
+            words += " (run.workers: auto takes one a node)"
         silent = [machine.address for machine in machines if machine not in there]
         yield Joined(cluster, workers, words + (f"; no answer from {', '.join(silent)}" if silent else ""))
 

@@ -93,6 +93,7 @@ class Node:
 
     async def close(self) -> None:
         """What is still out is given up."""
+        self._news.set()
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)

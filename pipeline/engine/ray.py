@@ -87,8 +87,9 @@ class Cluster:
 
     def actor(self, kind: Callable[[], object]) -> Actor:
         """A new actor on the node that has the fewest, once there is a CPU free; returns at once. `kind` is a class of this
-        package, which every node imports for itself."""
+        package, which every node imports for itself. Raises Gone."""
         import ray
+        from ray.exceptions import RayError
 
         options = {
             "num_cpus": 1,
@@ -97,7 +98,12 @@ class Cluster:
             "max_task_retries": 0,
             "scheduling_strategy": "SPREAD",
         }
-        return Actor(ray.remote(kind).options(**options).remote())
+        if not ray.is_initialized():  # Ray would start a cluster of its own here
+            raise Gone("the connection to the cluster is lost")
+        try:
+            return Actor(ray.remote(kind).options(**options).remote())
+        except (RayError, ConnectionError) as error:
+            raise Gone(_words(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +118,8 @@ class Actor:
 
         try:
             return await getattr(self.handle, method).remote(*arguments)
-        except RayError as error:
+        except (RayError, ConnectionError) as error:  # the second by ray://, when the head is gone
             raise Gone(_words(error)) from None
-        except ConnectionError as error:  # by ray://, when the head is gone
-            raise Gone(f"the cluster is out of reach: {error}") from None
 
     def kill(self) -> None:
         import ray
@@ -142,7 +146,7 @@ def joined(address: str) -> Iterator[Cluster]:
     _refuse_unreachable(address)
     with _as_before():
         try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
         except AuthenticationError as error:
             raise AccountRefused(
                 f"run.ray: {address}: the cluster refuses: {_last_line(error)}",
@@ -173,6 +177,7 @@ def _imported() -> Any:
     # Ray tells of the death of a node on standard output, where --json prints its one line, whatever log_to_driver says
     # (2.60). This switch is the one of its debugger.
     worker._worker_logs_enabled = False
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what concerns a run is raised
     return ray
 
 

@@ -61,7 +61,8 @@ class Link(Protocol):
     async def told(self, wait_s: float) -> bytes:
         """Told frames of what has come back since the last time; empty when nothing did for so long."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """What waits in `told` returns."""
 
     def kill(self) -> None:
         """It ends, if it has not; sends nothing more."""
@@ -92,7 +93,8 @@ class Senders:
     """Made inside the event loop that uses it; closed by `close`."""
 
     def __init__(self, crew: Crew, start: Callable[[], Link], own: Transport, tell: Listener, longest_wait_s: float) -> None:
-        """`start` begins to make one more worker, and returns at once; no place is waited for longer than `longest_wait_s`.
+        """`start` begins to make one more worker, and returns at once, or raises Gone; no place is waited for longer than
+        `longest_wait_s`.
         `own` sends what cannot be put into a frame; it is not closed here."""
         self._crew = crew
         self._start = start
@@ -106,6 +108,7 @@ class Senders:
         self._number = 0
         self._open = 0
         """Requests that somebody waits for."""
+        self._closing = False
         self._end: Broken | None = None
         """What becomes of all that is still asked."""
 
@@ -127,15 +130,29 @@ class Senders:
 
     async def close(self) -> None:
         """Ends all workers; what they still have is given up."""
-        for task in self._serving:
+        self._closing = True
+        await asyncio.gather(*(_closed(place.link) for place in self._places.values() if place.member.ready))
+        for place in self._places.values():
+            place.link.kill()
+        serving = [*self._serving]
+        if serving:  # calls that are cancelled would be missed by Ray, which says so at length
+            await asyncio.wait(serving, timeout=CLOSE_S)
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
-        await asyncio.gather(*(_closed(place.link) for place in self._places.values()))
+        await asyncio.gather(*serving, return_exceptions=True)
 
     def _share(self) -> None:
         """Gives what waits to the least loaded, and has more of them started where that is worth it."""
+        if self._closing:
+            return
         while self._waiting and self._end is None and (new := self._crew.join(self._open)) is not None:
-            place = self._places[new] = _Place(new, self._start())
+            try:
+                place = self._places[new] = _Place(new, self._start())
+            except Gone as gone:
+                self._tell(Notice(self._crew.lost(new, str(gone))))
+                if self._crew.over:
+                    self._end = nobody_left(str(gone))
+                continue
             task = asyncio.create_task(self._serve(place))
             self._serving.add(task)
             task.add_done_callback(self._serving.discard)
@@ -214,7 +231,7 @@ class Senders:
 
     async def _fetch(self, place: _Place) -> None:
         unframing = Unframing()
-        while True:
+        while not self._closing:
             async with asyncio.timeout(WAIT_S + SILENT_S):
                 told = await place.link.told(WAIT_S)
             for frame in unframing.fed(told):
@@ -231,7 +248,9 @@ class Senders:
         now = asyncio.get_running_loop().time()
         place.member.out -= len(place.next)
         self._waiting.extendleft(reversed(place.next))  # never passed on: it goes first, to another one
-        self._tell(Notice(self._crew.lost(place.member, how)))
+        text = self._crew.lost(place.member, how)
+        if not self._closing:
+            self._tell(Notice(text))
         self._drop(place)
         for asked in place.has.values():
             self._settle(asked, lost_with_it(how, now - asked.at))
@@ -275,4 +294,3 @@ async def _closed(link: Link) -> None:
             await link.close()
     except (Gone, TimeoutError):
         pass
-    link.kill()

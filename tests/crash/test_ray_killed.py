@@ -72,7 +72,7 @@ def test_workers_nodes_and_runs_die_and_nothing_is_lost(
         texts = [f"{'good' if number % 3 else 'bad'} thing {number}" for number in range(rows)]
         campaign = Spread(tmp_path / "job", texts, ledger, executed, call=call, run=run)
         running = campaign.start()
-        strike(campaign, running, rows // 6, cluster.kill_worker)
+        strike(campaign, running, rows // 6, cluster.kill_workers)
         strike(campaign, running, rows // 6, cluster.kill_node)
         strike(campaign, running, rows // 6, lambda: running.send(signal.SIGKILL))
         there = cluster.workers()
@@ -86,9 +86,8 @@ def test_workers_nodes_and_runs_die_and_nothing_is_lost(
         figures = campaign.finish()
         assert not set(there) & set(cluster.workers()), "workers end with their run"
     had = campaign.had()
-    assert len(had) >= 2
     assert sum(had) > 0, "no worker had anything when it was killed"
     assert figures.twice <= figures.logged <= sum(had) + figures.doubts
-    tell(f"a worker, a node and a run killed, {had} requests lost with workers; {figures}")
+    tell(f"all workers, then a node, then the run killed, {had} requests lost with workers; {figures}")
     if size.kills:
         tell(f"500 requests a second allowed: {fastest(ledger.times, 10.0):.1f} in the busiest ten seconds")

@@ -55,8 +55,9 @@ class Nodes:
             pid for parent in [self._process.pid, *_below(self._process.pid)] for pid in children(parent, "ray::Node")
         )
 
-    def kill_worker(self) -> None:
-        os.kill(self.workers()[0], signal.SIGKILL)
+    def kill_workers(self) -> None:
+        for pid in self.workers():
+            os.kill(pid, signal.SIGKILL)
 
     def stored(self) -> int:
         """Bytes in the object stores of all nodes."""

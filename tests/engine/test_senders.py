@@ -78,9 +78,14 @@ class Far:
 
     async def close(self) -> None:
         self.closed = True
+        self._news.set()
 
     def kill(self) -> None:
         self.killed = True
+        for waiting in (self.begins, self.ends):
+            if not waiting.done():
+                waiting.set_exception(Gone("it was killed"))
+                waiting.exception()  # whether or not somebody waits for it
 
     def die(self, how: str = "its process has died") -> None:
         self.ends.set_exception(Gone(how))
@@ -217,6 +222,20 @@ async def test_one_after_the_other_that_ends_before_it_begins_is_the_end() -> No
     assert (result.sent, result.ours, result.stop) == (False, True, WorkersLost)
     assert (await room.out(2)) == result
     assert len(room.far) == FRUITLESS
+    await room.close()
+
+
+@in_a_loop
+async def test_where_none_can_be_made_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(self: Room) -> Far:
+        raise Gone("the head is gone")
+
+    monkeypatch.setattr(Room, "start", start)
+    room = Room(2)
+    result = await room.out(1)
+    assert isinstance(result, Broken)
+    assert (result.sent, result.stop) == (False, WorkersLost)
+    assert len(room.said) == FRUITLESS
     await room.close()
 
 
