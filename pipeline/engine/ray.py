@@ -86,7 +86,7 @@ class Cluster:
         return said
 
     def actor(self, kind: Callable[[], object]) -> Actor:
-        """A new actor on the node that has the fewest, once there is a CPU free; returns at once. `kind` is a class of this
+        """A new actor, spread over the nodes, once there is a CPU free; returns at once. `kind` is a class of this
         package, which every node imports for itself. Raises Gone."""
         import ray
         from ray.exceptions import RayError

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
 
@@ -94,6 +95,7 @@ def nodes() -> Iterator[Nodes]:
         yield Nodes(process, folder)
         assert process.stdin is not None
         process.stdin.close()
+    rmtree(folder, ignore_errors=True)
 
 
 def main() -> None:
