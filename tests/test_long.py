@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.call.batch import GIVEN
 from pipeline.call.terms import Pace
 from pipeline.check.combine import RULES
 from pipeline.commands import wiring
@@ -246,6 +247,34 @@ def test_pieces_go_in_batches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [made.requests[0]["custom_id"][:3] for made in api.made] == ["r1-", "r1-"], "all pieces, then what combines them"
     assert [len(made.requests) for made in api.made] == [5, 1]
     assert (split.rows()[1]["_status"], split.rows()[1]["_pieces"], split.rows()[1]["_asks"]) == ("ok", 5, 6)
+
+
+def test_the_pieces_of_one_text_that_fail_alike_in_a_batch_are_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    with batching(right) as api:
+        split = job(tmp_path, [SHORT, text(400)], api.url, call={"mode": "batch"})
+        api.fate = lambda asked, _: "errored" if asked.text != SHORT else "succeeded"
+        ended = split.run()
+        assert ended.code == 1, ended.err
+        short, long = split.rows()
+    assert (short["_status"], long["_status"]) == ("ok", "request_error")
+    assert long["_pieces"] > 20, "as many rows would have stopped the run"
+
+
+def test_what_a_batch_did_not_come_to_is_not_sent_again_for_a_row_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    with batching(right) as api:
+        split = job(tmp_path, [SHORT, text(5_000)], api.url, call={"mode": "batch"})
+        first, last = sentence(0), sentence(4_999)
+        api.fate = lambda asked, times: (
+            "errored" if first in asked.text else "expired" if last in asked.text and times == 1 else "succeeded"
+        )
+        ended = split.run()
+        assert ended.code == 1, ended.err
+        assert split.rows()[1]["_pieces"] > GIVEN, "that many are drawn before any of them is judged"
+        assert next(times for asked, times in api.enclosed.items() if last in asked) == 1
 
 
 def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api: Api) -> None:
