@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,23 @@ def test_a_piece_without_an_answer_leaves_the_row_without_and_only_it_is_asked_a
         assert (again.code, again.summary["requests"]) == (0, pieces - before + 1)
     (row,) = split.rows()
     assert (row["_status"], row["label"], row["_asks"]) == ("ok", "yes", pieces)
+
+
+def test_a_piece_in_doubt_is_asked_again_by_the_next_run_which_counts_what_it_buys(tmp_path: Path) -> None:
+    lost = True
+
+    def script(asked: Asked) -> Canned:
+        return replace(right(asked), cut=0) if lost and sentence(40) in asked.text else right(asked)
+
+    with serving(script) as api:
+        split = job(tmp_path, [LONG], api.url, call={"attempts": 1})
+        first = split.run()
+        assert (first.code, first.summary["in_doubt"]) == (1, 1)
+        lost = False
+        again = split.run()
+    assert (again.code, again.summary["requests"], again.summary["possible_double_charges"]) == (0, 1, 1)
+    (row,) = split.rows()
+    assert again.summary["cost_usd"] == pytest.approx(row["_cost_usd"] / row["_pieces"])
 
 
 def test_what_is_short_or_known_is_not_paid_again(tmp_path: Path, api: Api) -> None:
