@@ -304,6 +304,10 @@ def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api:
     assert 700 < len(asked) <= 800
     assert (long["_left_out"], short["_left_out"]) == (len(LONG) - len(asked), 0)
     assert (long["_status"], long["_repairs"]) == ("ok", [])
+    cut.input([SHORT, LONG + sentence(80)])
+    again = cut.run()
+    assert (again.code, again.summary["requests"]) == (0, 0)
+    assert cut.rows()[1]["_left_out"] == long["_left_out"] + len(sentence(80))
 
 
 def test_what_surely_does_not_fit_is_not_sent_and_what_the_api_refuses_is_told_the_same_mend(tmp_path: Path) -> None:
