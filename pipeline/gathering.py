@@ -63,9 +63,9 @@ class Gathering:
         return [outcome for _, outcome in sorted(self._ended.items()) if outcome is not None]
 
     def _lost(self) -> Outcome:
-        """By the first piece that has no answer."""
-        ended = ((piece, one) for piece, one in sorted(self._ended.items()) if one is not None)
-        failed, outcome = next((piece, one) for piece, one in ended if not one.status.answered)
+        """By the first piece that has no answer; before all others by one in doubt, which only such a row is remembered for."""
+        ended = ((piece, one) for piece, one in self._ended.items() if one is not None and not one.status.answered)
+        failed, outcome = min(ended, key=lambda each: (each[1].status is not Status.IN_DOUBT, each[0]))
         unasked = sum(one is None for one in self._ended.values())
         left = f"; {unasked} further pieces were not asked" if unasked else ""
         told = f"piece {failed} of {len(self._ended)}: {outcome.error}{left}"

@@ -94,6 +94,13 @@ def test_the_first_piece_without_an_answer_is_the_reason() -> None:
     assert (one.asks, one.usage, one.cost_usd, one.pieces) == (3, Usage(30, 3), 1.5, 3)
 
 
+def test_a_piece_in_doubt_leaves_the_row_in_doubt() -> None:
+    """Of any other row it would be forgotten that it may have been paid."""
+    one = end_all(gathering(), ended(1), ended(2, Status.REFUSED, error="no"), ended(3, Status.IN_DOUBT, error="lost"))
+    assert isinstance(one, Outcome)
+    assert (one.status, one.error) == (Status.IN_DOUBT, "piece 3 of 3: lost")
+
+
 def test_after_that_nothing_more_is_bought_and_what_is_paid_still_counts() -> None:
     row = gathering("abcd")
     first = row.next()

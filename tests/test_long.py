@@ -9,13 +9,14 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.call.batch import GIVEN
 from pipeline.call.terms import Pace
 from pipeline.check.combine import RULES
 from pipeline.commands import wiring
@@ -152,6 +153,23 @@ def test_a_piece_without_an_answer_leaves_the_row_without_and_only_it_is_asked_a
     assert (row["_status"], row["label"], row["_asks"]) == ("ok", "yes", pieces)
 
 
+def test_a_piece_in_doubt_is_asked_again_by_the_next_run_which_counts_what_it_buys(tmp_path: Path) -> None:
+    lost = True
+
+    def script(asked: Asked) -> Canned:
+        return replace(right(asked), cut=0) if lost and sentence(40) in asked.text else right(asked)
+
+    with serving(script) as api:
+        split = job(tmp_path, [LONG], api.url, call={"attempts": 1})
+        first = split.run()
+        assert (first.code, first.summary["in_doubt"]) == (1, 1)
+        lost = False
+        again = split.run()
+    assert (again.code, again.summary["requests"], again.summary["possible_double_charges"]) == (0, 1, 1)
+    (row,) = split.rows()
+    assert again.summary["cost_usd"] == pytest.approx(row["_cost_usd"] / row["_pieces"])
+
+
 def test_what_is_short_or_known_is_not_paid_again(tmp_path: Path, api: Api) -> None:
     whole = job(tmp_path, [SHORT, text(9)], api.url, "fail")
     assert whole.run().summary["requests"] == 2
@@ -266,6 +284,34 @@ def test_in_batches_a_row_without_an_answer_shows_all_that_it_took(tmp_path: Pat
         assert again.summary["requests"] == Counter(row["_status"] for row in split.rows())["refused"] == 1
 
 
+def test_the_pieces_of_one_text_that_fail_alike_in_a_batch_are_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    with batching(right) as api:
+        split = job(tmp_path, [SHORT, text(400)], api.url, call={"mode": "batch"})
+        api.fate = lambda asked, _: "errored" if asked.text != SHORT else "succeeded"
+        ended = split.run()
+        assert ended.code == 1, ended.err
+        short, long = split.rows()
+    assert (short["_status"], long["_status"]) == ("ok", "request_error")
+    assert long["_pieces"] > 20, "as many rows would have stopped the run"
+
+
+def test_what_a_batch_did_not_come_to_is_not_sent_again_for_a_row_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    with batching(right) as api:
+        split = job(tmp_path, [SHORT, text(5_000)], api.url, call={"mode": "batch"})
+        first, last = sentence(0), sentence(4_999)
+        api.fate = lambda asked, times: (
+            "errored" if first in asked.text else "expired" if last in asked.text and times == 1 else "succeeded"
+        )
+        ended = split.run()
+        assert ended.code == 1, ended.err
+        assert split.rows()[1]["_pieces"] > GIVEN, "that many are drawn before any of them is judged"
+        assert next(times for asked, times in api.enclosed.items() if last in asked) == 1
+
+
 def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api: Api) -> None:
     cut = job(tmp_path, [SHORT, LONG], api.url, {"do": "truncate", "tokens": 400})
     assert cut.run().code == 0
@@ -276,6 +322,10 @@ def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api:
     assert 700 < len(asked) <= 800
     assert (long["_left_out"], short["_left_out"]) == (len(LONG) - len(asked), 0)
     assert (long["_status"], long["_repairs"]) == ("ok", [])
+    cut.input([SHORT, LONG + sentence(80)])
+    again = cut.run()
+    assert (again.code, again.summary["requests"]) == (0, 0)
+    assert cut.rows()[1]["_left_out"] == long["_left_out"] + len(sentence(80))
 
 
 def test_what_surely_does_not_fit_is_not_sent_and_what_the_api_refuses_is_told_the_same_mend(tmp_path: Path) -> None:

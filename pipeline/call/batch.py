@@ -232,6 +232,8 @@ class Batch:
         found = self.memory.find(prompt.position, prompt.place, key)
         if found is not None:
             drawn = self._returned.drawn(found, wanted_anew=prompt.use == "new")
+            if prompt.use == "paid" and isinstance(drawn, str):
+                return Failure(Status.PENDING, DRAWN, None, 0)
             if isinstance(drawn, Reply):
                 self.memory.told(prompt.position, prompt.place, key)
             return drawn

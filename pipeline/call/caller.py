@@ -148,9 +148,10 @@ class Memory(Protocol):
 
     def find(self, position: int, ask: int, key: bytes) -> Enclosed | None: ...
 
-    def results(self, retried: Collection[Status]) -> Iterator[Enclosed]:
-        """Of all asks whose latest result is there and has not been judged, in the order of their rows, without replies; not of
-        rows that ended with one of `retried`. Nothing may be told while it is gone through."""
+    def results(self, retried: Collection[Status]) -> Iterator[tuple[int, int, Enclosed]]:
+        """Position, Prompt.place and what became of it, of all asks whose latest result is there and not judged yet, in the
+        order of their rows, without replies; not of rows that ended with one of `retried`. Nothing may be told while it is gone
+        through."""
 
     def told(self, position: int, ask: int, key: bytes) -> None:
         """Its reply has been given: whoever finds it again finds one that is counted."""

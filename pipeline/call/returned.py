@@ -15,7 +15,7 @@ from pipeline.call.online import HELD
 from pipeline.call.streak import Alike
 from pipeline.call.terms import Terms
 from pipeline.call.wire import read
-from pipeline.records import Enclosed, Failure, Reply, Status
+from pipeline.records import ASKS_A_PIECE, Enclosed, Failure, Reply, Status
 
 IN_BATCH = "it is in a batch that has not been collected"
 
@@ -47,17 +47,23 @@ class Returned:
             case _:
                 return self._again(found, "the results of its batch say nothing of it", wanted_anew)
 
-    def refuse_alike(self, results: Iterable[Enclosed]) -> None:
+    def refuse_alike(self, results: Iterable[tuple[int, int, Enclosed]]) -> None:
         """Raises what ends the run where too many rows in a row failed alike: then it is not the rows. `results`: all that are
-        to be judged, in the order of their rows."""
+        to be judged, with position and Prompt.place, in the order of their rows. The pieces of one text count as one row."""
         alike = Alike(self.terms.max_alike, proven=True)
-        for number, found in enumerate(results, 1):
+        row = -1
+        for number, (position, place, found) in enumerate(results, 1):
             if found.fate == "succeeded":
                 alike.answered(number)
             elif found.fate == "errored":
                 verdict = self._verdict(found)
-                error = None if self._is_sent_again(found, verdict) else alike.failed(verdict.error, verdict, number)
-                if error is not None:
+                if self._is_sent_again(found, verdict):
+                    continue
+                if place > ASKS_A_PIECE and position == row:
+                    alike.failed_too(number)
+                    continue
+                row = position
+                if (error := alike.failed(verdict.error, verdict, number)) is not None:
                     raise error
 
     def _verdict(self, found: Enclosed) -> Verdict:

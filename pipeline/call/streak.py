@@ -56,6 +56,8 @@ class Alike:
     _counts: Counter[str | None] = field(default_factory=Counter)
     _alike: int = 0
     """Rows in a row, up to the last one, that failed alike."""
+    _requests: int = 0
+    """What they asked: of a text in pieces one row asks several times."""
     _kind: str | None = None
     _last: int = 0
     """The last of their requests, as they left."""
@@ -78,22 +80,27 @@ class Alike:
         self._words = words
         kind = SERVICE if verdict.concerns is Concerns.SERVICE else verdict.kind or verdict.condition
         if kind != self._kind or not self._alike:
-            self._kind, self.first, self._last, self._alike = kind, request, request, 0
+            self._kind, self.first, self._last, self._alike, self._requests = kind, request, request, 0, 0
         self._alike += 1
-        self.first, self._last = min(self.first, request), max(self._last, request)
+        self.failed_too(request)
         self._end(kind)
         if self.most is None or verdict.ends is None:
             return None
         canaries = not self.proven and verdict.plain and self._in_one_voice >= CANARIES
         share = len(self._ended) == WINDOW and self._counts[kind] >= SHARE * WINDOW
         # Of a row that found no service only the last of several requests is known.
-        dense = kind == SERVICE or self._alike >= DENSE * (self._last - self.first + 1)
+        dense = kind == SERVICE or self._requests >= DENSE * (self._last - self.first + 1)
         if not (canaries or share or (self._alike >= self.most and dense)):
             return None
         rows = f"the first {self._alike}" if canaries else f"the last {self._alike}" if self._alike > 1 else "most"
         todo = TODO if issubclass(verdict.ends, ConfigInvalid) else None
         how = "found no service" if issubclass(verdict.ends, ServiceDown) else "were refused alike"
         return verdict.ends(f"{rows} rows {how}, so it is not the rows, and none of them is marked: {words}", todo=todo)
+
+    def failed_too(self, request: int) -> None:
+        """One more request of the row that failed last."""
+        self._requests += 1
+        self.first, self._last = min(self.first, request), max(self._last, request)
 
     def _end(self, kind: str | None) -> None:
         self._ended.append(kind)
@@ -115,6 +122,8 @@ class Streak:
     _held: deque[_Held] = field(default_factory=deque, init=False)
     _row: int = field(default=-1, init=False)
     """The position of the last row that failed."""
+    _further: list[tuple[Prompt, Failure]] = field(default_factory=list, init=False)
+    """Other pieces of a row that failed: its first one is held, and with it the row."""
 
     def __post_init__(self) -> None:
         self._alike = Alike(self.most, self.proven)
@@ -128,17 +137,19 @@ class Streak:
     def failed(self, prompt: Prompt, failure: Failure, verdict: Verdict, request: int) -> PipelineError | None:
         """A row ended without; it is held back. What the run ends with, if too many failed alike. The pieces of one text count
         as one row: what is wrong with one of them may well be wrong with all."""
-        self._held.append(_Held(prompt, failure, request))
         if prompt.piece and prompt.position == self._row and verdict.concerns is not Concerns.SERVICE:
+            self._further.append((prompt, failure))
+            self._alike.failed_too(request)
             return None
         self._row = prompt.position
+        self._held.append(_Held(prompt, failure, request))
         return self._alike.failed(failure.error, verdict, request)
 
     def released(self) -> list[tuple[Prompt, Failure]]:
         """Rows that need not be held back any more: they failed for their own sake."""
         if self.most is None:
             return self.all()
-        gone = []
+        gone, self._further = self._further, []
         while self._held and (self._held[0].later > FEW or len(self._held) > WINDOW):
             held = self._held.popleft()
             gone.append((held.prompt, held.failure))
@@ -154,6 +165,7 @@ class Streak:
 
     def all(self) -> list[tuple[Prompt, Failure]]:
         """Everything held, which then is not held any more."""
-        gone = [(held.prompt, held.failure) for held in self._held]
+        gone = [*self._further, *((held.prompt, held.failure) for held in self._held)]
+        self._further = []
         self._held.clear()
         return gone

@@ -83,11 +83,13 @@ class Shape:
 
     def identity(self, first: Prompt | Pieces) -> bytes:
         """What a row asks from its first turn to its last, 16 bytes: for a single turn, the key of its request. A row whose
-        first question is the same may still ask something else later."""
+        first question is the same may still ask something else later, or leave out more of its text."""
         if isinstance(first, Pieces):
             combined_by = b"" if self.combining is None else self.combining.base
             return _digest(b"pieces", combined_by, *map(self.key, first.prompts))
         key = self.key(first)
+        if first.left_out:
+            return _digest(key, b"left out", str(first.left_out).encode())
         if not self.earlier:
             return key
         return _digest(key, *(shape.base for shape in (*self.earlier, self)), _canonical([*first.beyond]))

@@ -118,7 +118,10 @@ def _unpaid(work: Work, journal: Journal, asked: Prompt | Pieces, now: bytes) ->
     if isinstance(asked, Pieces):
         new = [key for key in map(work.shape.key, asked.prompts) if not journal.holds(key)]
         return [*new, now] if new or work.shape.combining is not None else []  # what combines them depends on their answers
-    return [] if not work.shape.earlier and journal.holds(now) else [now]
+    if work.shape.earlier:
+        return [now]
+    key = work.shape.key(asked)
+    return [] if journal.holds(key) else [key]
 
 
 def _rows(work: Work, journal: Journal, *, several: bool) -> Iterator[tuple[Row, bytes | None]]:

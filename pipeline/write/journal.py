@@ -206,6 +206,8 @@ class Journal:
                 self._doubtful[opened.key] = max(opened.attempts, self._doubtful.get(opened.key, 0))
         self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
         self._bought_before = self._last_reply
+        self._counted_before = int(self.noted(SPENT_FROM) or 0)
+        """The last reply that a run had which finished."""
         self._any_long = bool(self._read(ANY))
         """Whether any row was sent in pieces, or without its end."""
         self._index = Index(path.with_name("keys"), self._name(writer), self._keys)
@@ -239,7 +241,9 @@ class Journal:
             if left.reply is None:
                 return Recall(left.attempts, left.out)
             (_, body, request_id, latency_s, at) = self._read(REPLY, left.reply)[0]
-            return Recall(left.attempts, False, body, request_id, latency_s, at)
+            # A run that finished has counted what it bought, also for a row that it left in doubt.
+            origin = Origin.BEFORE if left.reply <= self._counted_before else Origin.NOW
+            return Recall(left.attempts, False, body, request_id, latency_s, at, origin)
         for reply in self._paid(key):
             if prompt.use == "new" and reply <= self._bought_before:
                 break  # what a person wants tried again; but copies of a row are tried once

@@ -112,16 +112,17 @@ class Parcels:
             recall = Recall(attempts, False, body, request_id, latency_s, at, origin)
         return Enclosed(attempts, worst_usd, fate, recall, error or b"")
 
-    def results(self, retried: Collection[Status]) -> Iterator[Enclosed]:
-        """Of all asks whose latest result is there and has not been judged, in the order of their rows, without replies; not of
-        rows that ended with one of `retried`. Nothing may be told while it is gone through."""
+    def results(self, retried: Collection[Status]) -> Iterator[tuple[int, int, Enclosed]]:
+        """Position, Prompt.place and what became of it, of all asks whose latest result is there and not judged yet, in the
+        order of their rows, without replies; not of rows that ended with one of `retried`. Nothing may be told while it is gone
+        through."""
         if not self._any:
             return
         statement = RESULTS.format(retried=", ".join("?" * len(retried)))
-        for _, group in groupby(self._journal.each(statement, *retried), key=itemgetter(0, 1)):
+        for (position, ask), group in groupby(self._journal.each(statement, *retried), key=itemgetter(0, 1)):
             *_, (_, _, attempts, worst_usd, fate, error) = group
             if fate is not None:
-                yield Enclosed(attempts, worst_usd, fate, None, error or b"")
+                yield position, ask, Enclosed(attempts, worst_usd, fate, None, error or b"")
 
     def told(self, position: int, ask: int, key: bytes) -> None:
         """Its reply has been given: whoever finds it again finds one that is counted."""

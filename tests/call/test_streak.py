@@ -160,3 +160,21 @@ def test_the_pieces_of_one_text_are_one_row() -> None:
     away = Streak(20, proven=True)
     ends = [away.failed(piece, failure, AWAY, number) for number, piece in enumerate(pieces[:20])]
     assert isinstance(ends[-1], ServiceDown), "what the service fails is no row's"
+
+
+@pytest.mark.parametrize("pieces", [2, 40])
+def test_rows_in_pieces_that_fail_alike_stop_the_run_and_none_was_given(pieces: int) -> None:
+    streak = Streak(20, proven=True)
+    failure = Failure(Status.REQUEST_ERROR, "no", None, 1)
+    given: list[tuple[int, int]] = []
+    error, request = None, 0
+    for position in range(20):
+        for piece in range(1, pieces + 1):
+            request += 1
+            asked = replace(prompt("x", position), piece=piece)
+            error = error or streak.failed(asked, failure, REFUSED, request)
+            given += [(one.position, one.piece) for one, _ in streak.released()]
+    assert isinstance(error, ConfigInvalid)
+    assert "the last 20 rows were refused alike" in str(error)
+    assert [piece for _, piece in given].count(1) == 0, "without its first piece no row has an end"
+    assert [(one.piece, told.status) for one, told in streak.taken_back()] == [(1, Status.PENDING)] * 20
