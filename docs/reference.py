@@ -82,6 +82,8 @@ def _written(value: object) -> str:
     """As it would stand in the config."""
     if is_dataclass(value) and not isinstance(value, type):
         value = {one.name: getattr(value, one.name) for one in fields(value) if getattr(value, one.name) != one.default}
+    if isinstance(value, dict) and value.keys() == {"do"}:
+        value = value["do"]  # a section that may be one word
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return f"`{value if isinstance(value, str) and value else json.dumps(value)}`"

@@ -30,7 +30,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -187,31 +187,33 @@ class Journal:
         self._drained = threading.Event()
         """Set whenever records have been taken from the queue."""
         self._failed: PipelineError | None = None
-        self._reader = _connect(path)
-        self._check()
-        writer = _connect(path)
-        with reading(path):
-            writer.executescript(RECORDS)
-        self.opened: dict[tuple[int, int], Opened] = {
-            (position, ask): Opened(key, attempts, bool(out), reply)
-            for position, ask, key, attempts, out, reply in self._read(
-                "SELECT position, ask, key, attempts, out, reply FROM open"
-            )
-        }
-        """What the last run left open, by position and Prompt.place: at most what it had in progress when it ended."""
-        self._doubtful: dict[bytes, int] = {}
-        """What of it is in doubt, by its request, with the most attempts: the row may stand elsewhere by now."""
-        for opened in self.opened.values():
-            if opened.out:
-                self._doubtful[opened.key] = max(opened.attempts, self._doubtful.get(opened.key, 0))
-        self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
-        self._bought_before = self._last_reply
-        self._counted_before = int(self.noted(SPENT_FROM) or 0)
-        """The last reply that a run had which finished."""
-        self._any_long = bool(self._read(ANY))
-        """Whether any row was sent in pieces, or without its end."""
-        self._index = Index(path.with_name("keys"), self._name(writer), self._keys)
-        _hold_back(self._ballast, reserve_bytes)
+        with ExitStack() as opened:  # is closed where the journal is refused
+            self._reader = opened.enter_context(closing(_connect(path)))
+            self._check()
+            writer = opened.enter_context(closing(_connect(path)))
+            with reading(path):
+                writer.executescript(RECORDS)
+            self.opened: dict[tuple[int, int], Opened] = {
+                (position, ask): Opened(key, attempts, bool(out), reply)
+                for position, ask, key, attempts, out, reply in self._read(
+                    "SELECT position, ask, key, attempts, out, reply FROM open"
+                )
+            }
+            """What the last run left open, by position and Prompt.place: at most what it had in progress when it ended."""
+            self._doubtful: dict[bytes, int] = {}
+            """What of it is in doubt, by its request, with the most attempts: the row may stand elsewhere by now."""
+            for left in self.opened.values():
+                if left.out:
+                    self._doubtful[left.key] = max(left.attempts, self._doubtful.get(left.key, 0))
+            self._last_reply: int = self._read("SELECT coalesce(max(reply), 0) FROM paid")[0][0]
+            self._bought_before = self._last_reply
+            self._counted_before = int(self.noted(SPENT_FROM) or 0)
+            """The last reply that a run had which finished."""
+            self._any_long = bool(self._read(ANY))
+            """Whether any row was sent in pieces, or without its end."""
+            self._index = Index(path.with_name("keys"), self._name(writer), self._keys)
+            _hold_back(self._ballast, reserve_bytes)
+            opened.pop_all()
         self._writer = threading.Thread(target=self._write, args=(writer,), name="journal", daemon=True)
         self._writer.start()
 

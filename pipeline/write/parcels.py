@@ -27,10 +27,13 @@ LATENCY_S = 0.0
 PARCEL = "SELECT number, nonce, requests, size, after, batch, created_at FROM parcel"
 INTENDED = "INSERT INTO parcel VALUES (:number, :nonce, :requests, :size, :digest, :after, NULL, NULL, 'intended')"
 ENCLOSED = """
-INSERT INTO enclosed (position, ask, parcel, key, attempts, worst_usd) VALUES (
-    ?1, ?2, ?3, ?4,
-    1 + coalesce((SELECT max(attempts) FROM enclosed WHERE position = ?1 AND ask = ?2 AND key = ?4), 0), ?5
-)
+INSERT INTO enclosed (position, ask, parcel, key, attempts, worst_usd)
+SELECT
+    new.position, new.ask, new.parcel, new.key,
+    1 + coalesce((SELECT max(attempts) FROM enclosed AS old
+        WHERE old.position = new.position AND old.ask = new.ask AND old.key = new.key), 0),
+    new.worst_usd
+FROM (SELECT ? AS position, ? AS ask, ? AS parcel, ? AS key, ? AS worst_usd) AS new
 """
 FOUND = """
 SELECT attempts, worst_usd, result, reply, error, told FROM enclosed WHERE position = ? AND ask = ? AND key = ?

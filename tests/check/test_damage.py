@@ -86,7 +86,8 @@ def damaged(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text) - 1))
         match draw(st.sampled_from(["lose", "double", "quote", "space", "comma"])):
-            case "lose" if not (text[at].isalnum() or text[at] == "\\"):  # without it \u96f7 is text, and nobody can tell
+            # Without the point or the sign of a number, or the escape in \u96f7, there is another value, and nobody can tell.
+            case "lose" if not (text[at].isalnum() or text[at] in "\\.-"):
                 text = text[:at] + text[at + 1 :]
             case "double" if text[at] in '{}[]",: ':
                 text = text[:at] + text[at] + text[at:]
