@@ -173,8 +173,8 @@ async def analyse(
         opened[prompt.position, prompt.piece] = state = _Open(row, prompt, prompt, whole=whole)
         return state.begin(prompt, len(stages.judges))
 
-    def gathered(whole: Gathering, prompt: Prompt, outcome: Outcome | None) -> None:
-        follows = whole.ended(prompt, outcome)
+    def gathered(whole: Gathering, prompt: Prompt, outcome: Outcome | None, *, is_out: bool) -> None:
+        follows = whole.ended(prompt, outcome, is_out=is_out)
         if isinstance(follows, Prompt):
             waiting.append(begun(whole.row, follows, whole))
         elif follows is not None:
@@ -195,7 +195,7 @@ async def analyse(
             else:
                 del opened[prompt.position, prompt.piece]
                 if state.whole is not None:
-                    gathered(state.whole, prompt, ended)
+                    gathered(state.whole, prompt, ended, is_out=isinstance(result, Failure) and result.is_out)
                 elif ended is None:
                     left(state.row)
                 else:

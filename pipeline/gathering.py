@@ -46,12 +46,15 @@ class Gathering:
         self._looked_up.add(asked.piece)
         return replace(asked, use="paid")
 
-    def ended(self, prompt: Prompt, outcome: Outcome | None) -> Prompt | Outcome | None:
+    def ended(self, prompt: Prompt, outcome: Outcome | None, *, is_out: bool = False) -> Prompt | Outcome | None:
         """What follows once a piece, or the question that combines them, has ended: that question, the row's end, or nothing
-        yet. `outcome` None: what was asked is as if never sent, and so is the row."""
+        yet. `outcome` None: what was asked is as if never sent, and so is the row. `is_out`: that piece is in a batch, and the
+        row waits for it, for it will be paid."""
         if prompt.combines:
             return None if outcome is None else self._summed(outcome)
         self._ended[prompt.piece] = outcome
+        if is_out:
+            self._looked_up.discard(prompt.piece)
         self._is_lost = self._is_lost or (outcome is not None and not outcome.status.answered)
         if len(self._ended) < len(self.pieces.prompts):
             return None

@@ -356,6 +356,8 @@ class Failure:
     """What, where, likely mend."""
     request_id: str | None
     attempts: int
+    is_out: bool = False
+    """It was put into a batch, and what comes of it will be paid for and filed."""
 
 
 @dataclass(frozen=True, slots=True)

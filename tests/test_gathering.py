@@ -116,6 +116,17 @@ def test_after_that_nothing_more_is_bought_and_what_is_paid_still_counts() -> No
     assert (one.asks, one.usage) == (2, Usage(20, 2))
 
 
+def test_a_row_that_is_lost_waits_for_what_of_it_is_in_a_batch_and_counts_it() -> None:
+    row = gathering("ab")
+    first = row.next()
+    assert first is not None
+    row.ended(first, ended(1, Status.REFUSED, error="refused"))
+    second = row.next()
+    assert second is not None
+    assert second.use == "paid"
+    assert row.ended(second, None, is_out=True) is None
+
+
 def test_a_piece_that_is_as_if_never_sent_leaves_the_row_so() -> None:
     assert end_all(gathering(), ended(1), None, ended(3)) is None
     assert end_all(gathering(), ended(1), None, ended(3, Status.REFUSED, error="no")) is None

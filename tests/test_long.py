@@ -312,6 +312,19 @@ def test_what_a_batch_did_not_come_to_is_not_sent_again_for_a_row_that_is_lost(
         assert next(times for asked, times in api.enclosed.items() if last in asked) == 1
 
 
+def test_a_row_that_is_lost_waits_for_its_pieces_that_are_out_and_counts_them(tmp_path: Path) -> None:
+    with batching(right) as api:
+        split = job(tmp_path, [SHORT, text(5_000)], api.url, call={"mode": "batch", "batch_size": GIVEN + 20})
+        api.fate = lambda asked, _: "errored" if sentence(0) in asked.text else "succeeded"
+        assert split.do("run", "--detach", "--json").code == 75
+        api.made[1].looked = -1  # it takes longer than the other
+        ended = split.do("run", "--detach", "--json")
+        assert (ended.code, json.loads(ended.out)["request_error"]) == (75, 0)
+        assert split.run().code == 1
+    row = split.rows()[1]
+    assert (row["_status"], row["_asks"]) == ("request_error", row["_pieces"])
+
+
 def test_a_text_is_cut_to_its_beginning_and_the_row_says_so(tmp_path: Path, api: Api) -> None:
     cut = job(tmp_path, [SHORT, LONG], api.url, {"do": "truncate", "tokens": 400})
     assert cut.run().code == 0

@@ -34,7 +34,7 @@ class Returned:
         in the results concerns the account."""
         match found.fate:
             case None:
-                return Failure(Status.PENDING, IN_BATCH, None, 0)
+                return Failure(Status.PENDING, IN_BATCH, None, 0, is_out=True)
             case "succeeded" if (left := found.recall) is not None and left.body is not None:
                 reply = read(left.body, self.form, request_id=None, latency_s=None, at=left.at, attempts=found.attempts)
                 if isinstance(reply, Reply):

@@ -134,7 +134,7 @@ class Workers:
         link = _Link(member, self._brought, self._change)
         try:
             how = await self._lived(link)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 whatever it is: whoever has a request with it would wait for ever
             how = f"it could not be started: {error}"
         self._lost(link, how)
 

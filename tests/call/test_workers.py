@@ -179,6 +179,15 @@ def test_workers_that_cannot_be_started_are_given_up_with_the_reason() -> None:
     within(act, command=("/nowhere/python",))
 
 
+def test_whatever_keeps_a_worker_from_starting_nobody_waits_for_ever() -> None:
+    async def act(room: Room) -> None:
+        ends = await asyncio.wait_for(asyncio.gather(*[room.ask() for _ in range(3)]), 10)
+        assert [(end.sent, end.stop) for end in ends if isinstance(end, Broken)] == [(False, WorkersLost)] * 3
+
+    room = within(act, command=("a\0b",))
+    assert "embedded null byte" in room.said[0]
+
+
 def test_one_that_says_what_is_no_frame_is_killed() -> None:
     async def act(room: Room) -> None:
         broken = await room.ask("babble")
