@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipeline.records import Outcome
+from pipeline.write.database import outcome_of
 from pipeline.write.glance import ROWS, reading
-from pipeline.write.journal import outcome_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 
 from pipeline.records import Enclosed, Filed, Origin, Parcel, Recall, Slip, Status
-from pipeline.write.journal import REPLY, WITH_BATCHES, Journal, Statement
+from pipeline.write.database import REPLY, WITH_BATCHES, Statement
+from pipeline.write.journal import Journal
 from pipeline.write.waiting import Waiting
 
 CHUNK = 10_000

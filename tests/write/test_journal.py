@@ -20,6 +20,7 @@ from pipeline.errors import Bug, StorageFailed
 from pipeline.records import Constant, Origin, Outcome, Prompt, Recall, Status, Text, Turn, Usage
 from pipeline.write.glance import ROWS, Spent, glance
 from pipeline.write.journal import Journal
+from pipeline.write.writer import Writer
 
 KEY = b"k" * 16
 OTHER = b"o" * 16
@@ -198,7 +199,7 @@ def test_many_tell_at_once_and_each_hears_of_its_commit(tmp_path: Path) -> None:
 
 
 def test_whoever_tells_more_than_can_wait_waits_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.write.journal.BACKLOG", 2)
+    monkeypatch.setattr("pipeline.write.writer.BACKLOG", 2)
     most = 0
     with Journal(tmp_path / "j.db") as journal:
         for position in range(200):
@@ -353,9 +354,9 @@ def test_the_reserve_makes_room_for_what_is_already_out(tmp_path: Path) -> None:
     def tried(connection: sqlite3.Connection, group: list[Any]) -> Exception | None:
         if refusals and group[0].statements:
             return refusals.pop()
-        return Journal._tried(journal, connection, group)
+        return Writer._tried(journal._writer, connection, group)
 
-    journal._tried = tried  # type: ignore[method-assign]
+    journal._writer._tried = tried  # type: ignore[method-assign]
     with journal:
         replied(journal, prompt())
         assert not (tmp_path / "ballast").exists()
