@@ -331,6 +331,8 @@ class Enclosed:
     """Its reply, where it brought one."""
     error: bytes
     """The error response, where it brought one."""
+    told: bool = False
+    """It was given to its row before: of what brought no reply, by a run that has finished."""
 
 
 @dataclass(frozen=True, slots=True)

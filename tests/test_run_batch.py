@@ -301,7 +301,18 @@ def test_a_row_in_doubt_is_asked_again_by_the_next_run(job: JobFolder, api: Batc
     ended = job.run()
     assert ended.code == 0, ended.err
     answers_are_on_their_rows(job)
-    assert api.enclosed[ROWS[9]] == 2
+    assert (api.enclosed[ROWS[9]], ended.summary["possible_double_charges"]) == (2, 1)
+
+
+def test_a_row_that_is_held_in_doubt_is_sent_again_only_when_a_person_says_so(job: JobFolder, api: BatchApi) -> None:
+    api.fate = lambda asked, before: "missing" if asked.text == ROWS[9] and before == 1 else "succeeded"
+    job.configure(run={"in_doubt": "hold"})
+    for _ in range(3):
+        ended = job.run()
+        assert (ended.code, ended.summary["in_doubt"], api.enclosed[ROWS[9]]) == (1, 1, 1)
+    ended = job.run("--retry", "in_doubt")
+    assert (ended.code, api.enclosed[ROWS[9]]) == (0, 2)
+    assert ended.summary["possible_double_charges"] == 1
 
 
 def test_a_batch_that_fails_alike_stops_the_run_before_the_next_is_bought(job: JobFolder, api: BatchApi) -> None:

@@ -41,7 +41,7 @@ class Returned:
                     return replace(reply, origin=left.origin)
                 return self._again(found, f"the message in the results cannot be read: {reply.reason}", wanted_anew)
             case "errored":
-                return self._errored(found)
+                return "enclose" if wanted_anew and found.told else self._errored(found)
             case "canceled" | "expired":
                 return "ask" if self.terms.after_expiry == "online" else "enclose"
             case _:
@@ -79,7 +79,7 @@ class Returned:
         """After a request that may have been paid."""
         if self.terms.hold and not wanted_anew:
             return Failure(Status.IN_DOUBT, f"{why}; {HELD}", None, found.attempts)
-        if found.attempts >= self.terms.attempts:
+        if found.attempts >= self.terms.attempts and not found.told:
             return Failure(Status.IN_DOUBT, why, None, found.attempts)
         return "enclose in doubt"
 

@@ -109,7 +109,12 @@ DOUBTED = "INSERT INTO meta VALUES ('doubts', '1') ON CONFLICT DO UPDATE SET val
 CLOSED = "INSERT INTO closed VALUES (?)"
 """What of the row is still in a batch stays: its reply will be filed, whoever can use it then."""
 DROPPED = "DELETE FROM open WHERE position = :position AND out = 0"
-DONE_WITH = ("DELETE FROM enclosed WHERE result IS NOT NULL", ())
+DONE_WITH = """
+DELETE FROM enclosed WHERE result IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.position = enclosed.position AND status = 'in_doubt')
+"""
+"""What came of a row in doubt stays, so that whoever asks it again knows that it may have been paid."""
+ALL_TOLD = "UPDATE enclosed SET told = 1 WHERE result IS NOT NULL"
 ENDED = "INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StorageFailed
 from pipeline.records import Origin, Outcome, Prompt, Recall, Status
 from pipeline.write.database import (
+    ALL_TOLD,
     CLOSED,
     DONE_WITH,
     DOUBTED,
@@ -275,7 +276,8 @@ class Journal:
     def finished(self) -> None:
         """A run has finished: what is spent from now on counts anew. Durable on return."""
         bought = ("INSERT OR REPLACE INTO meta VALUES (?, coalesce((SELECT max(reply) FROM paid), 0))", (SPENT_FROM,))
-        self._writer.put((bought, ("DELETE FROM doubt", ()), ("UPDATE open SET worst_usd = NULL", ()), DONE_WITH))
+        forgotten = (("DELETE FROM doubt", ()), ("UPDATE open SET worst_usd = NULL", ()), (DONE_WITH, ()))
+        self._writer.put((bought, *forgotten, (ALL_TOLD, ())))
         self.flush()
 
     def note(self, name: str, value: str) -> None:

@@ -114,7 +114,7 @@ class Parcels:
             ((_, body, request_id, latency_s, at),) = self._journal.read(REPLY, reply)
             origin = Origin.BEFORE if told else Origin.NOW
             recall = Recall(attempts, False, body, request_id, latency_s, at, origin)
-        return Enclosed(attempts, worst_usd, fate, recall, error or b"")
+        return Enclosed(attempts, worst_usd, fate, recall, error or b"", told=bool(told))
 
     def results(self, retried: Collection[Status]) -> Iterator[tuple[int, int, Enclosed]]:
         """Position, Prompt.place and what became of it, of all asks whose latest result is there and not judged yet, in the
