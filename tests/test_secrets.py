@@ -243,7 +243,7 @@ def test_a_config_that_holds_the_key_is_refused_without_repeating_it(tmp_path: P
 
 
 def test_a_bug_of_ours_shows_a_traceback_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(rows: object, stages: Stages, emit: object, halt: object) -> None:
+    async def broken(rows: object, stages: Stages, emit: object, halt: object, left: object) -> None:
         client = stages.caller.transport  # type: ignore[attr-defined]
         assert isinstance(client, Client)
         raise LookupError(f"authorization: Bearer {KEY} {client!r}")

@@ -185,18 +185,6 @@ def test_files_are_closed(tmp_path: Path, name: str, stop: str) -> None:
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("https://example.org/in.csv", "https:// is not available"),
-    ],
-)
-def test_what_comes_later_is_not_available_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, said: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigInvalid, match=said):
-        open_source([named])
-
-
-@pytest.mark.parametrize(
-    ("named", "said"),
-    [
         (["missing.csv"], "missing.csv: no such file"),
         (["*.none"], r"\*.none: no file matches"),
         (["dir*"], r"dir\*: no file matches"),
