@@ -9,7 +9,7 @@ BIN  := $(VENV)/bin
 DONE := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test ray soak check docs reference lowest dist bench batches limits foresee intervals format lock clean
+.PHONY: help install run test coverage ray soak check docs reference lowest dist bench batches limits foresee intervals format lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,15 @@ run: $(DONE) ## label the sample corpus; CONFIG=, DATA= and ARGS= override
 	@$(BIN)/pipeline run $(CONFIG) $(if $(DATA),--input $(DATA)) $(ARGS)
 
 test: $(DONE) ## run the tests
+	@$(BIN)/python -m pytest -n auto
+
+coverage: $(DONE) ## run them with coverage, which takes longer
 	@$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 # The extra adds 200 MB, so only who tests it installs it; requirements-ray.lock holds what it adds to requirements.lock.
 ray: $(DONE) ## install the extra [ray] and test run.engine: ray on a cluster of two nodes
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-ray.lock
-	@$(BIN)/python -m pytest -q tests/engine tests/crash/test_ray_killed.py
+	@$(BIN)/python -m pytest -q tests/engine/test_ray_engine.py tests/engine/test_ray_joining.py tests/crash/test_ray_killed.py
 
 soak: $(DONE) ## kill, starve and resume the program for an hour or two; ARGS='--kills 100 --seed 7'
 	@$(BIN)/python -m pytest tests/crash --kills 1000 $(ARGS)

@@ -77,9 +77,9 @@ def test_terminated_at_any_write_a_run_leaves_nothing_in_doubt(
     kind: Kind, tmp_path: Path, forked: Forks, size: Size, tell: Callable[[object], None]
 ) -> None:
     """At each commit of the journal and each call that changes a file, before it and after it: from the lock to the last
-    line of history.jsonl. In a short run at every seventh."""
+    line of history.jsonl. In a short run at every third."""
     terminated = 0
-    for number in count(1, 1 if size.kills else 7):
+    for number in count(1, 1 if size.kills else 3):
         ends = []
         for after in (False, True) if size.kills else (number % 2 == 0,):
             with serving(seed=size.seed) as ledger:
