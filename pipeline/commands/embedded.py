@@ -30,7 +30,7 @@ def running(model: str, faults: str | None = None) -> Iterator[str]:
     and it ends with its standard input, so that it never outlives a run that was killed. Raises ConfigInvalid with what it
     said if it does not start.
     """
-    command = [sys.executable, "-m", "pipeline", "serve", "--model", served(model), "--port", "0", "--until-eof"]
+    command = [sys.executable, "-P", "-m", "pipeline", "serve", "--model", served(model), "--port", "0", "--until-eof"]
     command += [] if faults is None else ["--faults", faults]
     with tempfile.TemporaryFile() as said:
         server = subprocess.Popen(  # noqa: S603 our own interpreter and our own module
