@@ -58,7 +58,13 @@ def smollm(*, seed: int, slots: int | None) -> SmolLM:
             f"{SMOLLM} needs xllamacpp, which comes with the extra [local]",
             todo="make install, or pip install 'pipeline[local]'",
         )
-    return SmolLM(Llama(_weights(), slots=slots or min(cores(), MAX_SLOTS), slot_tokens=SLOT_TOKENS), seed)
+    try:
+        return SmolLM(Llama(_weights(), slots=slots or min(cores(), MAX_SLOTS), slot_tokens=SLOT_TOKENS), seed)
+    except ImportError as error:  # in small images libgomp is missing
+        raise ConfigInvalid(
+            f"{SMOLLM} needs xllamacpp, which cannot be loaded: {error}",
+            todo="install the system's library that it names (libgomp.so.1: apt install libgomp1)",
+        ) from error
 
 
 def _weights() -> Path:

@@ -108,6 +108,16 @@ def test_what_is_not_installed_is_told_with_the_command_that_installs_it(
     assert "install" in caught.value.next_step
 
 
+def test_a_library_of_the_system_that_is_missing_is_told_with_its_mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "libgomp.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({said!r})")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "xllamacpp", raising=False)
+    with pytest.raises(ConfigInvalid, match=said) as refused:
+        smollm.smollm(seed=0, slots=None)
+    assert "apt install libgomp1" in refused.value.next_step
+
+
 def test_signal_handlers_are_given_back() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
     reader, writer = os.pipe()
