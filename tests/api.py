@@ -8,10 +8,12 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
+
+ServerT = TypeVar("ServerT", bound=ThreadingHTTPServer)
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(script: Script, card: Script = lambda _: NO_MODELS) -> Iterator[Api]:
-    api = Api(script, card)
+def threaded(api: ServerT) -> Iterator[ServerT]:
+    """Serves in a thread meanwhile."""
     thread = threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -165,3 +167,7 @@ def serving(script: Script, card: Script = lambda _: NO_MODELS) -> Iterator[Api]
         api.shutdown()
         api.server_close()
         thread.join()
+
+
+def serving(script: Script, card: Script = lambda _: NO_MODELS) -> AbstractContextManager[Api]:
+    return threaded(Api(script, card))

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.api import NO_MODELS, Api, Asked, Canned, Handler, Script, error
+from tests.api import NO_MODELS, Api, Asked, Canned, Handler, Script, error, threaded
 
 Fate = Callable[[Asked, int], str]
 """A request and how often its text was enclosed before → succeeded, errored, expired, canceled, missing, or twice."""
@@ -199,17 +198,8 @@ class BatchHandler(Handler):
         return next(made for made in self.server.made if made.id == batch_id)
 
 
-@contextmanager
-def batching(script: Script, fate: Fate = good, looks: int = 1) -> Iterator[BatchApi]:
-    api = BatchApi(script, fate, looks)
-    thread = threading.Thread(target=api.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.shutdown()
-        api.server_close()
-        thread.join()
+def batching(script: Script, fate: Fate = good, looks: int = 1) -> AbstractContextManager[BatchApi]:
+    return threaded(BatchApi(script, fate, looks))
 
 
 def texts(number: int) -> Sequence[str]:

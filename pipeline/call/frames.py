@@ -96,6 +96,15 @@ def _framed(head: Mapping[str, object], payload: bytes = b"") -> list[bytes]:
     return [first + payload] if len(payload) <= JOINED else [first, payload]
 
 
+def encoded(body: Mapping[str, object]) -> bytes | None:
+    """The body of a request for an Ask. None: it holds half a character, or a whole number beyond 64 bits; the SDK says why it
+    cannot be sent, or sends it."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return None
+
+
 class Unframing:
     """Bytes in, in whatever pieces they come; whole frames out."""
 

@@ -23,11 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
-import orjson
-
 from pipeline.call.caller import Access, Broken, Response, Transport
 from pipeline.call.crew import Crew, Member, is_busy, lost_with_it, nobody_left
-from pipeline.call.frames import Ask, Begin, Call, Frame, Here, NoFrame, Told, Unframing, framed
+from pipeline.call.frames import Ask, Begin, Call, Frame, Here, NoFrame, Told, Unframing, encoded, framed
 from pipeline.events import Listener, Notice
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -86,9 +84,8 @@ class Workers:
         """By the member that has the fewest requests. What one had when it ended is Broken, sent and `ours`."""
         if self._crew.most == 0:
             return await self._own.send(body)
-        try:
-            content = orjson.dumps(body)
-        except TypeError:  # half a character, or a whole number beyond 64 bits: the SDK says why not, or sends it
+        content = encoded(body)
+        if content is None:
             return await self._own.send(body)
         self._open += 1
         try:

@@ -1,7 +1,7 @@
 """YAML text and overrides → settings.Job, or every fault at once. No file, environment or argument list is read here.
 
 settings.py is the single source: pydantic checks values against its annotations, and messages put the same annotations
-in words. A key that belongs to a later version is refused as not available yet, never ignored.
+in words. A value whose feature is not built is refused as not available yet, never ignored.
 """
 
 from __future__ import annotations

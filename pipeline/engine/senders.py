@@ -16,11 +16,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import orjson
-
 from pipeline.call.caller import Broken, Response, Transport
 from pipeline.call.crew import Crew, Member, lost_with_it, nobody_left
-from pipeline.call.frames import Ask, NoFrame, Told, Unframing, framed
+from pipeline.call.frames import Ask, NoFrame, Told, Unframing, encoded, framed
 from pipeline.errors import ComeBackLater, PipelineError
 from pipeline.events import Listener, Notice
 
@@ -113,9 +111,8 @@ class Senders:
         """What becomes of all that is still asked."""
 
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
-        try:
-            content = orjson.dumps(body)
-        except TypeError:  # half a character, or a whole number beyond 64 bits: the SDK says why not, or sends it
+        content = encoded(body)
+        if content is None:
             return await self._own.send(body)
         loop = asyncio.get_running_loop()
         self._number += 1
