@@ -14,6 +14,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
+from pipeline.call.terms import Pace
+from pipeline.commands import wiring
 from tests.api import NO_MODELS, Api, Asked, Canned, Handler, Script, error, threaded
 
 Fate = Callable[[Asked, int], str]
@@ -200,6 +204,11 @@ class BatchHandler(Handler):
 
 def batching(script: Script, fate: Fate = good, looks: int = 1) -> AbstractContextManager[BatchApi]:
     return threaded(BatchApi(script, fate, looks))
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in this process looks after its batches all the time."""
+    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
 
 
 def texts(number: int) -> Sequence[str]:

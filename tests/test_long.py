@@ -17,13 +17,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.call.batch import GIVEN
-from pipeline.call.terms import Pace
 from pipeline.check.combine import RULES
-from pipeline.commands import wiring
 from pipeline.render.combine import BUILT_IN
 from pipeline.settings import AS_IT_IS, Long
 from tests.api import Api, Asked, Canned, error, message, serving
-from tests.batches import batching
+from tests.batches import batching, hurry
 from tests.jobs import JobFolder, answer
 
 REDUCERS = {"label": "majority", "length": "max"}
@@ -254,7 +252,7 @@ def test_a_run_killed_amid_a_text_of_400_pages_pays_for_each_piece_once(tmp_path
 
 
 def test_pieces_go_in_batches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    hurry(monkeypatch)
     with batching(right) as api:
         split = job(tmp_path, [SHORT, LONG], api.url, {**SPLIT, "combine": "prompt"}, call={"mode": "batch"})
         ended = split.run()
@@ -267,7 +265,7 @@ def test_pieces_go_in_batches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_in_batches_a_row_without_an_answer_shows_all_that_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    hurry(monkeypatch)
 
     def script(asked: Asked) -> Canned:
         return message("", content=[], stop_reason="refusal") if sentence(20) in asked.text else right(asked)
@@ -285,7 +283,7 @@ def test_in_batches_a_row_without_an_answer_shows_all_that_it_took(tmp_path: Pat
 
 
 def test_the_pieces_of_one_text_that_fail_alike_in_a_batch_are_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    hurry(monkeypatch)
     with batching(right) as api:
         split = job(tmp_path, [SHORT, text(400)], api.url, call={"mode": "batch"})
         api.fate = lambda asked, _: "errored" if asked.text != SHORT else "succeeded"
@@ -299,7 +297,7 @@ def test_the_pieces_of_one_text_that_fail_alike_in_a_batch_are_one_row(tmp_path:
 def test_what_a_batch_did_not_come_to_is_not_sent_again_for_a_row_that_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    hurry(monkeypatch)
     with batching(right) as api:
         split = job(tmp_path, [SHORT, text(5_000)], api.url, call={"mode": "batch"})
         first, last = sentence(0), sentence(4_999)

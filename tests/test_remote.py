@@ -24,11 +24,10 @@ from pipeline.read.fingerprint import fingerprint
 from pipeline.read.source import open_source
 from pipeline.remote import Remote, place
 from tests.api import Api, Asked, Canned, message, serving
+from tests.elsewhere import CSV, ids, parquet
 from tests.jobs import JobFolder, answer
 
 pytest.importorskip("moto")
-
-CSV = "id,text\nr1,good Ä\nr2,bad\n"
 
 
 class Store:
@@ -108,17 +107,6 @@ def api() -> Iterator[Api]:
 
     with serving(right) as made:
         yield made
-
-
-def parquet(rows: int) -> bytes:
-    file = io.BytesIO()
-    table = pa.table({"id": [f"r{row}" for row in range(rows)], "text": [f"good {row}" for row in range(rows)]})
-    pq.write_table(table, file, row_group_size=10)
-    return file.getvalue()
-
-
-def ids(*paths: str) -> list[str]:
-    return [key for batch in open_source(paths).batches(["id"], max_rows=7) for key in batch.table.column("id").to_pylist()]
 
 
 def test_every_format_is_read_from_a_store(store: Store) -> None:

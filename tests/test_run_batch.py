@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.call.terms import Pace
-from pipeline.commands import wiring
 from pipeline.show import progress
 from pipeline.write.parcels import Parcels
 from tests.api import Asked, Canned, message
-from tests.batches import BatchApi, batching, texts
+from tests.batches import BatchApi, batching, hurry, texts
 from tests.jobs import JobFolder, answer
 
 ROWS = texts(40)
@@ -27,7 +25,7 @@ def right(asked: Asked) -> Canned:
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PACE", Pace(first_s=0.01, longest_s=0.02, settle_s=0.2))
+    hurry(monkeypatch)
 
 
 @pytest.fixture

@@ -22,10 +22,9 @@ from pipeline.read.fingerprint import fingerprint
 from pipeline.read.source import open_source
 from pipeline.remote import place
 from tests.api import Asked, Canned, message, serving
+from tests.elsewhere import CSV, ids, parquet
 from tests.jobs import JobFolder, answer
 from tests.web import Page, Site, site
-
-CSV = "id,text\nr1,good Ä\nr2,bad\n"
 
 
 @pytest.fixture
@@ -36,17 +35,6 @@ def server() -> Iterator[Site]:
 
 def right(asked: Asked) -> Canned:
     return message(answer(asked.text))
-
-
-def parquet(rows: int) -> bytes:
-    file = io.BytesIO()
-    table = pa.table({"id": [f"r{row}" for row in range(rows)], "text": [f"good {row}" for row in range(rows)]})
-    pq.write_table(table, file, row_group_size=10)
-    return file.getvalue()
-
-
-def ids(*paths: str) -> list[str]:
-    return [key for batch in open_source(paths).batches(["id"], max_rows=7) for key in batch.table.column("id").to_pylist()]
 
 
 def test_every_format_is_read_from_the_web(server: Site) -> None:

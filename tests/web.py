@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.api import threaded
 
 
 @dataclass
@@ -92,11 +93,5 @@ def site(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
     scheme, host = ("https", "localhost") if tls is not None else ("http", "127.0.0.1")
     made = Site(f"{scheme}://{host}:{server.server_address[1]}", {})
     server.RequestHandlerClass = type("Bound", (_Handler,), {"site": made})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with threaded(server):
         yield made
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

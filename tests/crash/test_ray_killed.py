@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from tests.crash.campaign import KILLED, Campaign
+from tests.crash.campaign import KILLED
 from tests.crash.conftest import Size
+from tests.crash.crewed import Crewed
 from tests.crash.ledger import serving
 from tests.crash.program import Running, executed
 from tests.engine.cluster import Nodes
@@ -29,25 +28,7 @@ AT_ONCE = 48
 LATEST_S = 120.0
 
 
-class Spread(Campaign):
-    """A job whose workers are elsewhere. One that is killed takes requests with it and the run goes on: it tells of each."""
-
-    def allowed(self) -> Counter[tuple[str, int]]:
-        logged = self.logged()
-        return Counter({asked: logged[asked[0]] for asked in self.ledger.charged()})
-
-    def most_in_flight(self) -> int:
-        """What a worker took with it is in doubt, too, while it waits to be sent again, and then holds no place."""
-        return super().most_in_flight() + sum(self.had())
-
-    def had(self) -> list[int]:
-        """Requests that each worker had when it ended, as the run said."""
-        lines = map(json.loads, (self.folder / "runs/job/log.jsonl").read_text().splitlines())
-        said = [line["text"] for line in lines if line["event"] == "notice" and "a worker ended (" in line["text"]]
-        return [int(text.split("): ")[1].split()[0].replace(",", "").replace("it", "0")) for text in said]
-
-
-def strike(campaign: Spread, running: Running, requests: int, act: Callable[[], None]) -> None:
+def strike(campaign: Crewed, running: Running, requests: int, act: Callable[[], None]) -> None:
     """Acts when so many more requests have come, while the run is at work."""
     wanted = campaign.ledger.requests + requests
     until = time.monotonic() + LATEST_S
@@ -70,7 +51,7 @@ def test_workers_nodes_and_runs_die_and_nothing_is_lost(
     run = {"engine": "ray", "ray": cluster.address, "workers": 2, "drain_s": 60}
     with serving(latency_s=0.2, seed=size.seed) as ledger:
         texts = [f"{'good' if number % 3 else 'bad'} thing {number}" for number in range(rows)]
-        campaign = Spread(tmp_path / "job", texts, ledger, executed, call=call, run=run)
+        campaign = Crewed(tmp_path / "job", texts, ledger, executed, call=call, run=run)
         running = campaign.start()
         strike(campaign, running, rows // 6, cluster.kill_workers)
         strike(campaign, running, rows // 6, cluster.kill_node)

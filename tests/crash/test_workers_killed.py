@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tests.crash.campaign import KILLED, Campaign
+from tests.crash.campaign import KILLED
 from tests.crash.conftest import Size
+from tests.crash.crewed import Crewed
 from tests.crash.ledger import FENCED, OVERLOADED, WRONG, serving
 from tests.crash.program import Forks, Running
 from tests.processes import children
@@ -29,23 +28,8 @@ LATEST_S = 60.0
 Victim: TypeAlias = Literal["worker", "run"]
 
 
-class Crewed(Campaign):
-    """A job with workers. One that is killed takes requests with it and the run goes on: it tells of each, and that is what may
-    have been paid for again."""
-
-    def allowed(self) -> Counter[tuple[str, int]]:
-        logged = self.logged()
-        return Counter({asked: logged[asked[0]] for asked in self.ledger.charged()})
-
-    def most_in_flight(self) -> int:
-        """What a worker took with it is in doubt, too, while it waits to be sent again, and then holds no place."""
-        return super().most_in_flight() + sum(self.had())
-
-    def had(self) -> list[int]:
-        """Requests that each worker had when it was killed, as the run said."""
-        lines = map(json.loads, (self.folder / "runs/job/log.jsonl").read_text().splitlines())
-        said = [line["text"] for line in lines if line["event"] == "notice" and "a worker ended (killed" in line["text"]]
-        return [int(text.split("memory ran out): ")[1].split()[0].replace("it", "0")) for text in said]
+class Killed(Crewed):
+    death = "killed"
 
 
 def texts(rows: int) -> list[str]:
@@ -56,7 +40,7 @@ def texts(rows: int) -> list[str]:
     return [text(number) for number in range(rows)]
 
 
-def struck(campaign: Crewed, victims: Sequence[Victim], chance: random.Random) -> int:
+def struck(campaign: Killed, victims: Sequence[Victim], chance: random.Random) -> int:
     """Kills one after the other while requests are out; how many workers were killed. No worker may outlive its run."""
     running = campaign.start()
     workers = 0
@@ -116,7 +100,7 @@ def test_workers_and_runs_are_killed_and_nothing_is_lost(
     victims += chance.choices(victims, [3, 1], k=size.of(0, 200))
     with serving(latency_s=0.05, seed=size.seed) as ledger:
         changes = {"call": {"concurrency": AT_ONCE}, "run": {"workers": WORKERS}}
-        campaign = Crewed(tmp_path / "job", texts(150 * len(victims)), ledger, forked, **changes)
+        campaign = Killed(tmp_path / "job", texts(150 * len(victims)), ledger, forked, **changes)
         workers = struck(campaign, victims, chance)
         figures = campaign.finish(again=bool(size.kills))
     had = campaign.had()
@@ -131,7 +115,7 @@ def test_workers_and_runs_are_killed_and_nothing_is_lost(
 def test_a_signal_for_all_processes_of_a_run_leaves_nothing_in_doubt(tmp_path: Path, forked: Forks) -> None:
     """As systemd sends it to a service: the workers still bring back what is out."""
     with serving() as ledger:
-        campaign = Crewed(tmp_path / "job", texts(60), ledger, forked, call={"concurrency": 8}, run={"workers": WORKERS})
+        campaign = Killed(tmp_path / "job", texts(60), ledger, forked, call={"concurrency": 8}, run={"workers": WORKERS})
         ledger.alarm(2, 0, ledger.hold)  # the canary is answered, nothing after it
         running = campaign.start()
         while ledger.requests < 6 and not running.over(0.02):
