@@ -62,6 +62,10 @@ class Broken:
 class Transport(Protocol):
     """Sends one request, once."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether a request would leave at once. False while whoever sends it has to be started: for that, one is enough."""
+
     async def send(self, body: Mapping[str, object]) -> Response | Broken: ...
 
     async def close(self) -> None: ...

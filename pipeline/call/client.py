@@ -156,6 +156,10 @@ class Client:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a client holds the key and its connections: it is never pickled")
 
+    @property
+    def ready(self) -> bool:
+        return True
+
     async def send(self, body: Mapping[str, Any]) -> Response | Broken:
         """One POST /v1/messages. A response of any status is a Response; everything else is Broken.
 

@@ -80,6 +80,11 @@ class Crew:
         """Nothing more can be sent."""
         return self.fruitless >= FRUITLESS
 
+    @property
+    def ready(self) -> bool:
+        """Whether any member takes requests."""
+        return any(member.ready for member in self.members)
+
     def join(self, requests: int) -> Member | None:
         """One more, if it is wanted for so many requests, those with a member and those that wait for one: start it."""
         if self.over or len(self.members) >= min(self.most, ceil(requests / FULL)):

@@ -1,8 +1,9 @@
 """The one door through which all requests of a run leave, however many callers there are: limits, places, breaker in series.
 
 Whoever wants to send waits here in line, retries before new asks; whoever waits for a retry stands outside and holds no place.
-A `retry-after` of one shuts the door for all. This file only waits and passes on what it hears; what is decided is decided in
-limit.py, concurrency.py and breaker.py. Used inside one event loop.
+While workers are being started and nobody can send, only one is let in, to have them started. A `retry-after` of one shuts the
+door for all. This file only waits and passes on what it hears; what is decided is decided in limit.py, concurrency.py and
+breaker.py. Used inside one event loop.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from pipeline.errors import AccountRefused, PipelineError, ServiceDown
 from pipeline.events import Listener, Notice
 from pipeline.records import Usage
 
+LOOK_S = 0.05
+"""While nobody can send, whether somebody can is looked at so often."""
+
 
 @dataclass(slots=True)
 class _Waiting:
     owner: object
     size: int
+    ready: Callable[[], bool]
     let_in: asyncio.Future[Hold]
 
 
@@ -50,12 +55,13 @@ class Gate:
         """Requests that may be out at once just now."""
         return self.concurrency.limit
 
-    async def enter(self, owner: object, size: int, *, again: bool) -> Hold:
+    async def enter(self, owner: object, size: int, *, again: bool, ready: Callable[[], bool] = lambda: True) -> Hold:
         """Returns when a request of so many characters may leave. Give the hold back by exactly one of the methods below.
 
-        `again`: a retry goes before new asks. Raises Halted when `owner` is dismissed meanwhile.
+        `again`: a retry goes before new asks. `ready`: whether it would leave at once; what is let in and kept back elsewhere
+        would leave later, and faster than the limits allow. Raises Halted when `owner` is dismissed meanwhile.
         """
-        waiting = _Waiting(owner, size, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(owner, size, ready, asyncio.get_running_loop().create_future())
         if again:
             self._line.appendleft(waiting)
         else:
@@ -136,6 +142,8 @@ class Gate:
                 return  # after a 429 that names no end one request finds out for all
             now = _now()
             wait_s = max(self._not_before - now, self.breaker.wait_s(now), self.limiter.wait_s(now, waiting.size))
+            if self.concurrency.out and not waiting.ready():
+                wait_s = max(wait_s, LOOK_S)
             if wait_s > 0:
                 if self._alarm is not None:
                     self._alarm.cancel()

@@ -24,6 +24,8 @@ from pipeline.records import Complaint, Medium, Prompt, Text, Usage, Verbatim
 
 BURST_S = 0.5
 """What may leave at once, as time at the pace: a wake-up that comes late by less loses nothing."""
+OUR_BURST_S = 0.1
+"""The same of a ceiling of ours. It is kept within 1 % in any ten seconds, which a bucket of the server does not ask for."""
 STOCK = 0.1
 """The share of a minute's limit that is left alone when the surplus is spent."""
 HASTE = 5.0
@@ -67,6 +69,7 @@ class Bucket:
     level: float = 0.0
     holds: float = float("inf")
     """The most that it was seen to hold; a ceiling of ours holds what it likes."""
+    burst_s: float = BURST_S
     taken: float = 0.0
     """All that ever left."""
     stock: float = 0.0
@@ -138,7 +141,7 @@ class Bucket:
 
     def burst(self, cost: float) -> float:
         """What may leave at once while requests cost so much."""
-        return min(max(self.rate * BURST_S, 1.5 * cost), self.holds / 2)
+        return min(max(self.rate * self.burst_s, 1.5 * cost), self.holds / 2)
 
 
 @dataclass(slots=True)
@@ -193,7 +196,9 @@ class Limiter:
             INPUT: self.input_tokens_per_minute,
             OUTPUT: self.output_tokens_per_minute,
         }
-        self._ours = {name: Bucket(rate / 60, float("-inf")) for name, rate in ceilings.items() if rate is not None}
+        self._ours = {
+            name: Bucket(rate / 60, float("-inf"), burst_s=OUR_BURST_S) for name, rate in ceilings.items() if rate is not None
+        }
 
     def wait_s(self, now: float, size: int) -> float:
         """Seconds until a request of so many characters may leave; 0: now."""

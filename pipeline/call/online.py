@@ -268,7 +268,9 @@ class Online:
                 with attempt:
                     if self.halt.is_set():
                         raise Halted
-                    place = await self._gate.enter(self, characters, again=attempt.retry_state.attempt_number > 1)
+                    place = await self._gate.enter(
+                        self, characters, again=attempt.retry_state.attempt_number > 1, ready=self._is_ready
+                    )
                     body = self.shape.body(prompt)
                     async with self._staked(body, place) as stake:
                         if doubtful:
@@ -354,6 +356,9 @@ class Online:
         if cost_usd is not None:
             self.ledger.priced(prompt, cost_usd)
         return reply if isinstance(reply, Reply) else unreadable(reply.reason, took_s)
+
+    def _is_ready(self) -> bool:
+        return self.transport.ready
 
     def _read(
         self, body: bytes, request_id: str | None, latency_s: float | None, at: float, attempts: int

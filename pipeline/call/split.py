@@ -16,6 +16,10 @@ class Split:
     senders: Transport
     own: BatchServer
 
+    @property
+    def ready(self) -> bool:
+        return self.senders.ready
+
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         return await self.senders.send(body)
 

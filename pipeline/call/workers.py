@@ -80,6 +80,10 @@ class Workers:
         self._beat = asyncio.create_task(self._beats())
         self._closing = False
 
+    @property
+    def ready(self) -> bool:
+        return self._crew.most == 0 or self._crew.over or self._crew.ready
+
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         """By the member that has the fewest requests. What one had when it ended is Broken, sent and `ours`."""
         if self._crew.most == 0:

@@ -110,6 +110,10 @@ class Senders:
         self._end: Broken | None = None
         """What becomes of all that is still asked."""
 
+    @property
+    def ready(self) -> bool:
+        return self._end is not None or self._crew.ready
+
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         content = encoded(body)
         if content is None:

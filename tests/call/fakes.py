@@ -87,6 +87,10 @@ class Line:
         self.peaks: list[int] = []
         """The peak so far, at each reply."""
 
+    @property
+    def ready(self) -> bool:
+        return True
+
     async def send(self, body: Mapping[str, Any]) -> Response | Broken:
         text = said(body)
         self.texts.append(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from random import Random
 
@@ -278,3 +279,13 @@ def test_never_more_leaves_than_the_rate_and_the_burst_and_hardly_less(case: Cas
     assert result.refused <= 0.005 * result.requests
     if sent[-1] - sent[1] > 10:
         assert pace >= 0.97
+
+
+def test_a_ceiling_of_ours_is_kept_in_any_ten_seconds_also_after_a_standstill() -> None:
+    limiter, now, left = Limiter(requests_per_minute=30_000), 0.0, list[float]()
+    for number in range(15_000):
+        now += 3.0 if number == 6_000 else limiter.wait_s(now, 10)
+        limiter.take(now, 10)
+        left.append(now)
+    busiest = max(bisect_left(left, start + 10.0) - number for number, start in enumerate(left))
+    assert 5_000 <= busiest <= 5_051

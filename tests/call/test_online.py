@@ -567,6 +567,30 @@ def test_an_ask_that_is_given_up_just_as_it_is_let_in_gives_its_place_back() -> 
     assert virtual.run(gives_up()) == 0
 
 
+def test_what_nobody_can_send_yet_waits_at_the_door_and_leaves_at_the_pace() -> None:
+    """Kept back behind the door, it would leave all at once when somebody can send."""
+
+    async def left_at_s() -> list[float]:
+        door = gate(Limits(64, 3, 900.0, requests_per_minute=600), lambda _: None, lambda: 0.0)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        left: list[float] = []
+
+        async def enters() -> None:
+            place = await door.enter(door, 10, again=False, ready=lambda: loop.time() - began >= 60)
+            left.append(loop.time() - began)
+            await asyncio.sleep(60)
+            door.abandoned(place)
+
+        await asyncio.gather(*(enters() for _ in range(20)))
+        return left
+
+    first, *others = virtual.run(left_at_s())
+    assert first == 0.0, "one is let in, so that somebody is started"
+    assert others[0] == pytest.approx(60, abs=0.1)
+    assert others[-1] - others[0] == pytest.approx(1.8, abs=0.2), "ten a second"
+
+
 def test_a_request_that_never_left_costs_no_part_of_a_limit() -> None:
     async def waits_s() -> list[float]:
         door = gate(Limits(4, 3, 900.0, requests_per_minute=60), lambda _: None, lambda: 0.0)

@@ -28,6 +28,10 @@ LARGE = "x" * (4 << 20)
 class Own:
     """A Transport that is asked only for what cannot be put into a frame."""
 
+    @property
+    def ready(self) -> bool:
+        return True
+
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         return Broken(False, "UnicodeEncodeError", 0.0, unsendable=True)
 
