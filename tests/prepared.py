@@ -17,7 +17,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.commands.wiring import endpoint, loaded, work
+from pipeline.commands.connecting import endpoint
+from pipeline.commands.wiring import loaded, work
 from pipeline.job.execution import Execution
 from pipeline.job.run import input_of
 from pipeline.job.work import Work

@@ -15,7 +15,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.commands.wiring import read_job, workers
+from pipeline.commands.connecting import workers
+from pipeline.commands.wiring import read_job
 from tests.api import Api, Asked, Canned, Script, error, message, serving
 from tests.jobs import KEY, Ended, JobFolder, answer
 from tests.processes import children, ignores

@@ -14,7 +14,8 @@ from pipeline.call.caller import BatchServer, Broken
 from pipeline.call.classify import Classifier, broken
 from pipeline.call.parcel import candidates
 from pipeline.call.retry import Patience
-from pipeline.commands.wiring import Loaded, endpoint, loaded, work
+from pipeline.commands.connecting import endpoint
+from pipeline.commands.wiring import Loaded, loaded, work
 from pipeline.errors import BatchUnknown, ServiceDown, UsageError
 from pipeline.events import Event
 from pipeline.job.work import Work

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pipeline.call.form import API_VERSION
 from pipeline.commands.cluster import looked_at
+from pipeline.commands.connecting import access, endpoint, shown, spreads
 from pipeline.commands.long_shown import first_long, settings
 from pipeline.commands.media import notes
-from pipeline.commands.wiring import Loaded, access, concurrency, endpoint, loaded, sent_by, shown, spreads
+from pipeline.commands.wiring import Loaded, concurrency, loaded, sent_by
 from pipeline.read.keys import count
 from pipeline.read.rows import rows
 from pipeline.read.source import manner

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from pipeline.call.caller import Counter
 from pipeline.call.models import facts
+from pipeline.commands.connecting import BATCH_S, counting, endpoint, mode
 from pipeline.commands.retyped import retyped
 from pipeline.commands.survey import Survey, size, survey
-from pipeline.commands.wiring import BATCH_S, Loaded, concurrency, counting, endpoint, loaded, mode
+from pipeline.commands.wiring import Loaded, concurrency, loaded
 from pipeline.errors import PipelineError
 from pipeline.measure.estimate import FEWEST, Interval, Pace, answer_size, output_tokens, seconds, tiers, tokens_of
 from pipeline.measure.forecast import Asking, Forecast, assumed, learned, widest

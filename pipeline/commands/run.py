@@ -13,13 +13,14 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.commands.connecting import endpoint, mode, shown
 from pipeline.commands.embedded import SMALL_MODEL, served
 from pipeline.commands.media import notes
 from pipeline.commands.metering import file_metrics
 from pipeline.commands.prices import unpriced
 from pipeline.commands.retyped import retyped
 from pipeline.commands.tracing import run_span
-from pipeline.commands.wiring import Loaded, endpoint, loaded, mode, read_job, sent_by, shown, work
+from pipeline.commands.wiring import Loaded, loaded, read_job, sent_by, work
 from pipeline.errors import Bug, ComeBackLater, ConfigInvalid, PipelineError, StorageFailed
 from pipeline.events import Event
 from pipeline.job.run import run

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from pipeline.commands.wiring import BATCH_S, read_job
+from pipeline.commands.connecting import BATCH_S
+from pipeline.commands.wiring import read_job
 from pipeline.records import JSON
 from pipeline.settings import Job
 from pipeline.show.pace import Left, until

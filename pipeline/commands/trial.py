@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.commands.wiring import Loaded, endpoint, loaded, work
+from pipeline.commands.connecting import endpoint
+from pipeline.commands.wiring import Loaded, loaded, work
 from pipeline.errors import InputUnreadable, UsageError
 from pipeline.events import AskedAgain, Event, InDoubt, Notice, Retrying, Stopping
 from pipeline.job.trial import NOWHERE, row_named, trial

@@ -9,31 +9,23 @@ import codecs
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
 
 from pipeline import __version__
 from pipeline.call.budget import Bound
-from pipeline.call.caller import Access, BatchServer, Counter
-from pipeline.call.crew import Crew, useful
 from pipeline.call.descriptors import room_for
 from pipeline.call.form import API_VERSION, Form, cached, grown
 from pipeline.call.online import Limits
-from pipeline.call.split import Split
 from pipeline.call.terms import Pace, Terms
 from pipeline.call.wire import Shape, shape
-from pipeline.call.workers import Workers
 from pipeline.check.answer import LADDER, Judge
 from pipeline.check.prose import prose
-from pipeline.commands.account import account
-from pipeline.commands.cluster import spread
-from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, running, served
+from pipeline.commands.connecting import LOCAL, asked, connection, mode, workers
+from pipeline.commands.embedded import REHEARSAL, SMALL_MODEL, served
 from pipeline.commands.files import schema as schema_in
 from pipeline.commands.files import text
 from pipeline.commands.long import FURTHER, Combining, combining_of, fit_of
@@ -45,7 +37,6 @@ from pipeline.commands.prompting import earlier_schemas, examples_of, forms_of, 
 from pipeline.commands.rehearsal import read_script
 from pipeline.config.parse import canonical, parse
 from pipeline.errors import ConfigInvalid
-from pipeline.events import Listener
 from pipeline.job.work import LONG, PAGES, REQUEST, Work
 from pipeline.measure.price import Prices
 from pipeline.read.format import Told
@@ -61,21 +52,17 @@ from pipeline.render.shares import shared
 from pipeline.render.template import Templates, compiled, refuse_unknown_replies
 from pipeline.schema.arrow import fields
 from pipeline.schema.load import Schema
-from pipeline.settings import Job, Model, is_endpoint, is_loopback, seconds
+from pipeline.settings import Job, Model
 from pipeline.write.rundir import RunFolder
 from pipeline.write.table import check_target
 from pipeline.write.table_columns import Columns
 
-LOCAL = "local"
-API = "https://api.anthropic.com"
 CONCURRENCY = 1000
 """The most in flight where `call.concurrency` is auto; below it, what the service takes is learned."""
 MOST_RESERVE = 256 << 20
 """The disk held back for replies in flight decides how many may be, where `call.concurrency` is auto."""
 PACE = Pace()
 """How often batches are asked about."""
-BATCH_S = 86_400.0
-"""A batch has ended after a day at most (build-with-claude/batch-processing, read 2026-10-08)."""
 BYTES_A_TOKEN = 8
 SMALLEST_RESERVE = 1 << 20
 """Written twice, to the log of the database and to itself."""
@@ -241,20 +228,6 @@ def work(made: Loaded, url: str, hear: Callable[[str], None] | None = None) -> W
     )
 
 
-def mode(job: Job) -> tuple[Literal["online", "batch"], str | None]:
-    """How the rows are asked; and why, where that was left to us."""
-    if job.call.mode != "auto":
-        return job.call.mode, None
-    if job.call.deadline is None:
-        return "batch", "call.mode is auto: in batches, which cost half; call.deadline names no time by which they must be back"
-    if seconds(job.call.deadline) >= BATCH_S:
-        return (
-            "batch",
-            f"call.mode is auto: in batches, which cost half and end within the {job.call.deadline} of call.deadline",
-        )
-    return "online", f"call.mode is auto: online, since a batch may take a day and call.deadline is {job.call.deadline}"
-
-
 def _modelled(job: Job) -> Model:
     """A batch takes longer than five minutes: the cache of its constant part is kept for an hour."""
     if mode(job)[0] == "online" or job.model.cache == "off":
@@ -336,119 +309,6 @@ def _refuse_unpriced(job: Job, prices: Prices) -> None:
             f"run.budget_usd: {job.model.name} has no price in {prices_file()}, so no budget can be kept",
             todo=f"add the model's price to {prices_file()}, or leave run.budget_usd out",
         )
-
-
-def endpoint(job: Job, environment: Mapping[str, str]) -> str:
-    """Where requests go: `local`, or a URL. ConfigInvalid where ANTHROPIC_BASE_URL is none that is taken."""
-    if job.call.base_url is not None:
-        return job.call.base_url
-    url = environment.get("ANTHROPIC_BASE_URL") or API
-    if not is_endpoint(url) or url == LOCAL:
-        raise ConfigInvalid(
-            "ANTHROPIC_BASE_URL must be an https:// URL without a password, or an http:// URL of this machine",
-            todo="mend ANTHROPIC_BASE_URL, or set call.base_url",
-        )
-    return url
-
-
-def shown(url: str, environment: Mapping[str, str]) -> str:
-    """Where requests go and on whose account, for a person: the host without its path, and a digest of the key, never the key.
-
-    Two runs with the same digest used the same key.
-    """
-    parts = urlsplit(url)
-    key = account(environment)
-    return f"{parts.scheme}://{parts.netloc} ({'no key in the environment' if key is None else f'key {key}'})"
-
-
-def asked(job: Job, environment: Mapping[str, str]) -> str:
-    """Who answers, for the request key: answers of a rehearsal never stand for those of the API."""
-    url = endpoint(job, environment)
-    if url == LOCAL:
-        return f"local:{served(job.model.name)}"
-    return "loopback" if is_loopback(urlsplit(url).hostname or "") else "api"
-
-
-@contextmanager
-def accessed(job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Iterator[Access]:
-    """Starts the embedded server where it is asked for; gives what a client is made of."""
-    with running(job.model.name, job.call.rehearsal) if url == LOCAL else nullcontext(url) as base_url:
-        yield access(job, url, base_url, connections, environment, chosen)
-
-
-def access(job: Job, url: str, base_url: str, connections: int, environment: Mapping[str, str], chosen: Form) -> Access:
-    """A server on this machine needs no key. The embedded one never gets a real one; another gets it only if it is set."""
-    here = url == LOCAL or is_loopback(urlsplit(url).hostname or "")
-    keyed = url != LOCAL and account(environment) is not None
-    return Access(
-        base_url=base_url,
-        keyless=here and not keyed,
-        timeout_s=job.call.timeout_s,
-        connections=connections,
-        proxied=not here,
-        streamed_above=chosen.streamed_above,
-        api_version=chosen.api_version,
-    )
-
-
-@contextmanager
-def connection(
-    job: Job,
-    url: str,
-    connections: int,
-    environment: Mapping[str, str],
-    chosen: Form,
-    hear: Callable[[str], None] | None = None,
-    workers: tuple[int, int] = (0, 0),
-) -> Iterator[Callable[[Listener], BatchServer]]:
-    """What makes the transport of a run, inside the event loop. With `hear`, all replies are streamed, by the run itself."""
-    # The SDK takes 1.2 s of CPU to import: only for those who call; and before the work begins, which spares the collector its
-    # half a million objects (engine/local.py).
-    from pipeline.call.client import Client
-
-    with accessed(job, url, connections, environment, chosen) as access:
-        if hear is None and spreads(job):
-            with spread(job, environment, access) as transport:
-                yield transport
-            return
-
-        def transport(tell: Listener) -> BatchServer:
-            if hear is not None:
-                return Client.of(dataclasses.replace(access, streamed_above=0), hear)
-            own, (now, when_busy) = Client.of(access), workers
-            return Split(Workers(Crew(now), access, own, tell, when_busy=when_busy), own) if any(workers) else own
-
-        yield transport
-
-
-@contextmanager
-def counting(
-    job: Job, url: str, connections: int, environment: Mapping[str, str], chosen: Form
-) -> Iterator[Callable[[], Counter]]:
-    """What makes the counter of tokens, inside the event loop."""
-    with accessed(job, url, connections, environment, chosen) as access:
-
-        def counter() -> Counter:
-            from pipeline.call.client import Client
-
-            return Client.of(access)
-
-        yield counter
-
-
-def spreads(job: Job) -> bool:
-    """Whether the nodes of a cluster send the requests. Batches leave from here: they are a few requests, however large."""
-    return job.run.engine == "ray" and mode(job)[0] == "online"
-
-
-def workers(job: Job) -> tuple[int, int]:
-    """Worker processes that send from the start, and once the run's own process is what it waits for. 0: the run itself sends.
-
-    In batches a few requests carry all; of a cluster its nodes send.
-    """
-    if mode(job)[0] == "batch" or spreads(job) or job.run.workers == 1:
-        return 0, 0
-    return (0, useful(os.cpu_count() or 1)) if job.run.workers == "auto" else (job.run.workers, 0)
 
 
 def sent_by(made: Loaded) -> tuple[str, ...]:
