@@ -22,14 +22,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.bench import load, scale, speed
+from tests.bench import load, scale, speed, workers
 from tests.bench.jobs import made
 from tests.bench.journal import journal_us
 from tests.bench.process import PIPELINE, ROOT, measured, serving
 from tests.bench.shares import shares
 from tests.check import cost
 
-PARTS = ("server", "speed", "start", "scale", "parts")
+PARTS = ("server", "speed", "workers", "start", "scale", "parts")
 
 
 def say(text: str) -> None:
@@ -50,6 +50,12 @@ def server(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 def speeds(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     found = list(speed.cells(folder, options.rows, options.rounds, say))
     say("\n".join(["", *speed.table(found), ""]))
+    return [asdict(cell) for cell in found]
+
+
+def crews(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    found = list(workers.cells(folder / "workers", 2 * options.rows))
+    say("\n".join(["", *workers.table(found), ""]))
     return [asdict(cell) for cell in found]
 
 
@@ -99,7 +105,7 @@ def parts(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 DOES: dict[str, Callable[[Path, argparse.Namespace], Any]] = dict(
-    zip(PARTS, (server, speeds, start, scales, parts), strict=True)
+    zip(PARTS, (server, speeds, crews, start, scales, parts), strict=True)
 )
 
 

@@ -1,28 +1,29 @@
-"""`python -m tests.bench.workers`: what a row costs in the run's own process and in its workers, with one process and several.
+"""What a row costs in the run's own process and in its workers, with one process and several.
 
 CPU, user and system, from the kernel's accounting: of the run's process, and of all its workers together. What a start costs
-(each worker imports the SDK) is taken out by the difference between a long run and a short one. The server is a process of its
-own, on the same cores. `bound` is what the cores of this machine allow with that: all CPU of a row shared among them, or the
-part that only one can do at a time, whichever is more; `ceiling` what the run's own process allows, however many cores and
-workers there are. On a machine that does other work, rows a second say little, CPU says more, and its ratios most.
+(each worker imports the SDK) is taken out by the difference between a long run and a short one. The server is the lean one, in
+a process of its own; `ceiling` is what the run's own process allows, however many cores and workers there are, and `bound` what
+the cores of this machine allow: all CPU of a row shared among them, or the part that only one can do at a time.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.commands.embedded import running
 from tests.bench.jobs import made
-from tests.processes import children
+from tests.bench.process import Server, environment, serving
 
+FEW = 500
+AT_ONCE = 256
+WORKERS = (1, 2, 3)
+LATENCIES_MS = (0, 200)
 RUN = """
 import json, resource, sys
 from pipeline import cli
@@ -37,63 +38,82 @@ class Run:
     rows: int
     wall_s: float
     own_s: float
+    """CPU; so are the next two."""
     workers_s: float
     server_s: float
     own_mb: float
     largest_worker_mb: float
 
 
-def run(folder: Path, rows: int, url: str, at_once: int, workers: int) -> Run:
-    made(folder, rows, url, at_once)
-    (server,) = children(os.getpid(), "serve")
-    before_s = cpu_s(server)
-    started = time.monotonic()
+@dataclass(frozen=True)
+class Cell:
+    """With so many workers. Without the start, but for the last two."""
+
+    latency_ms: float
+    workers: int
+    rows_a_second: float
+    own_ms: float
+    """CPU of a row; so are the next two."""
+    workers_ms: float
+    server_ms: float
+    bound: float
+    """Rows a second."""
+    ceiling: float
+    """Rows a second."""
+    start_cpu_s: float
+    worker_mb: float
+
+
+def cells(folder: Path, rows: int) -> Iterator[Cell]:
+    for latency_ms in LATENCIES_MS:
+        with serving(latency_ms) as server:
+            for workers in WORKERS:
+                named = folder / f"{latency_ms}-{workers}"
+                short, long = (_run(named / str(number), number, server, workers) for number in (FEW, FEW + rows))
+                yield _cell(latency_ms, workers, short, long)
+
+
+def _run(folder: Path, rows: int, server: Server, workers: int) -> Run:
+    made(folder, rows, server.url, AT_ONCE)
+    before_s, started = server.stats()["cpu_s"], time.monotonic()
     said = subprocess.run(
-        [sys.executable, "-c", RUN, "--set", f"run.workers={workers}"], cwd=folder, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-c", RUN, "--set", f"run.workers={workers}"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        check=True,
     )
     wall_s = time.monotonic() - started
     code, own_s, workers_s, own_mb, worker_mb = json.loads(said.stdout)
     if code != 0:
         raise SystemExit(f"a run with {workers} workers ended with {code}")
-    return Run(rows, wall_s, own_s, workers_s, cpu_s(server) - before_s, own_mb, worker_mb)
+    return Run(rows, wall_s, own_s, workers_s, server.stats()["cpu_s"] - before_s, own_mb, worker_mb)
 
 
-def cpu_s(pid: int) -> float:
-    used = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
-
-
-HEAD = ("workers", "rows/s", "own ms", "workers ms", "server ms", "bound/s", "ceiling/s", "start CPU s", "own MB", "each MB")
-
-
-def line(workers: int, short: Run, long: Run) -> str:
+def _cell(latency_ms: float, workers: int, short: Run, long: Run) -> Cell:
     rows = long.rows - short.rows
-    differences = (long.own_s - short.own_s, long.workers_s - short.workers_s, long.server_s - short.server_s)
-    own_ms, workers_ms, server_ms = (seconds / rows * 1000 for seconds in differences)
-    alone_ms = max(own_ms, server_ms, workers_ms / max(workers, 1))
-    bound_ms = max(alone_ms, (own_ms + workers_ms + server_ms) / (os.cpu_count() or 1))
-    rates = f"{workers:>12}{rows / (long.wall_s - short.wall_s):>12.0f}{own_ms:>12.2f}{workers_ms:>12.2f}{server_ms:>12.2f}"
-    sizes = f"{short.own_s + short.workers_s:>12.1f}{long.own_mb:>12.0f}{long.largest_worker_mb:>12.0f}"
-    return f"{rates}{1000 / bound_ms:>12.0f}{1000 / own_ms:>12.0f}{sizes}"
+    own_ms = (long.own_s - short.own_s) / rows * 1e3
+    workers_ms = (long.workers_s - short.workers_s) / rows * 1e3
+    server_ms = (long.server_s - short.server_s) / rows * 1e3
+    alone_ms = max(own_ms, server_ms, workers_ms / workers)
+    return Cell(
+        latency_ms=latency_ms,
+        workers=workers,
+        rows_a_second=rows / (long.wall_s - short.wall_s),
+        own_ms=own_ms,
+        workers_ms=workers_ms,
+        server_ms=server_ms,
+        bound=1e3 / max(alone_ms, (own_ms + workers_ms + server_ms) / (os.cpu_count() or 1)),
+        ceiling=1e3 / own_ms,
+        start_cpu_s=short.own_s + short.workers_s,
+        worker_mb=long.largest_worker_mb,
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=5000)
-    parser.add_argument("--at-once", type=int, default=256)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--rounds", type=int, default=1)
-    options = parser.parse_args()
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.at_once} at once")  # noqa: T201
-    print("".join(f"{name:>12}" for name in HEAD))  # noqa: T201
-    with tempfile.TemporaryDirectory() as name, running("rehearsal") as url:
-        for number in range(options.rounds):
-            for workers in options.workers:
-                folder = Path(name) / f"{number}-{workers}"
-                folder.mkdir()
-                short, long = (run(folder / str(rows), rows, url, options.at_once, workers) for rows in (500, options.rows))
-                print(line(workers, short, long), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+def table(found: list[Cell]) -> Iterator[str]:
+    head = ("rows/s", "own ms", "workers ms", "server ms", "bound/s", "ceiling/s", "start CPU s", "each MB")
+    yield f"{'latency':>8}{'workers':>9}" + "".join(f"{name:>12}" for name in head)
+    for one in found:
+        cpu = f"{one.rows_a_second:>12.0f}{one.own_ms:>12.2f}{one.workers_ms:>12.2f}{one.server_ms:>12.3f}"
+        rates = f"{one.bound:>12.0f}{one.ceiling:>12.0f}{one.start_cpu_s:>12.1f}{one.worker_mb:>12.0f}"
+        yield f"{one.latency_ms:>5.0f} ms{one.workers:>9}{cpu}{rates}"
