@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 FOOTER_KEY = "pipeline"
-GROUP_ROWS = 65_536
-GROUP_BYTES = 64 << 20
+GROUP_ROWS = 32_768
+GROUP_BYTES = 32 << 20
 """Rows wait in memory until their row group is full; the bytes bound it where rows are long."""
 
 

@@ -311,12 +311,12 @@ def test_rows_are_finished_in_small_pieces(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_row_groups_are_filled_across_pieces(tmp_path: Path) -> None:
-    target, rows = tmp_path / "out.parquet", 80_000
+    target, rows = tmp_path / "out.parquet", 40_000
     many = (batch(["t"] * 10_000, first=first, ordinal=first) for first in range(0, rows, 10_000))
     published(target, many, [])
     metadata = pq.read_metadata(target)
     first, last = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    assert 65_536 <= first.num_rows < 65_536 + table.PIECE_ROWS
+    assert table_parquet.GROUP_ROWS <= first.num_rows < table_parquet.GROUP_ROWS + table.PIECE_ROWS
     assert first.num_rows + last.num_rows == rows
     assert first.column(0).compression == "ZSTD"
 
