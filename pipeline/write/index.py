@@ -58,8 +58,8 @@ def _level(keys: NDArray[np.uint64], replies: NDArray[np.uint64]) -> _Level:
 
 
 def _merged(before: _Level, level: _Level) -> _Level:
-    """Both are sorted, so that no sort is needed; of equal prefixes the earlier replies come first. Neither is copied: copies of
-    half a million keys were 20 MB, the most that a run took while it asked."""
+    """Both are sorted, so that no sort is needed; of equal prefixes the earlier replies come first. Copies of either would be
+    20 MB at half a million keys, the most that a run took while it asked."""
     at = np.searchsorted(before.table[0], level.table[0], side="right")
     at += np.arange(len(level))
     table = np.empty((2, len(before) + len(level)), dtype=np.uint64)

@@ -102,6 +102,7 @@ def main() -> None:
     """Reads a command a line, answers each with a line of JSON; ends with its input."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever Ray prints
+    from ray._common.utils import get_default_ray_temp_dir
     from ray.cluster_utils import Cluster
 
     cluster: Any = None
@@ -111,6 +112,9 @@ def main() -> None:
         answer: object = None
         match command.strip():
             case "start":
+                Path(get_default_ray_temp_dir()).mkdir(
+                    parents=True, exist_ok=True
+                )  # where Cluster notes its address, come what may
                 cluster = Cluster(True, head_node_args={**node, "include_dashboard": False, "temp_dir": sys.argv[1]})
                 added.append(cluster.add_node(**node))
                 answer = cluster.address
