@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from itertools import chain
 
 from pipeline.analyse import Stages, analyse
@@ -38,32 +36,18 @@ from pipeline.events import (
     Spending,
 )
 from pipeline.job.published import Table, standing, written
+from pipeline.job.selection import Known, Selection
 from pipeline.job.spending import account, refused
-from pipeline.job.stale import Stale
 from pipeline.job.work import Input, Result, Work
 from pipeline.measure.summary import Summary, Tally, within
-from pipeline.read.ahead import ahead
 from pipeline.read.fingerprint import fingerprint
-from pipeline.read.rows import rows
-from pipeline.records import FILE_SHIFT, Origin, Outcome, Pieces, Prompt, Reply, Row, Status
+from pipeline.records import Origin, Outcome, Pieces, Prompt, Reply, Row, Status
 from pipeline.write.glance import FRONTIER, ROWS, SETTLED
 from pipeline.write.journal import Journal
 from pipeline.write.parcels import Parcels
 
-JUDGED = (Status.OK, Status.OK_REPAIRED, Status.INVALID_OUTPUT)
-"""What a reply can be judged to be, one way or the other."""
 JUDGE = "judge"
 """Journal note: the schema and check by which all outcomes were judged; void meanwhile, like SETTLED."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What may be taken for granted about outcomes of earlier runs."""
-
-    placed: bool
-    """Input and request are those of the last run that saw every row: an outcome belongs to the row at its position."""
-    judged: bool
-    """Schema and check are those by which the outcomes were judged."""
 
 
 class Execution:
@@ -94,26 +78,15 @@ class Execution:
         self._online: Online | None = None
         self._parcels = Parcels(journal)
         self._batch: Batch | None = None
-        self._passes = 0
-        """Over the rows: one online; with batches one more for each time that some were collected."""
-        self._pending: dict[int, None] = {}
-        """Positions of rows that are being asked about, ascending."""
-        self._left: int | None = None
-        """The first row that this pass has left without a final outcome."""
+        self._selection = Selection(work, journal, found.rows, self._tell)
         self._known: Known | None = None
-        self._passed = 0
-        """The position behind the last row that this pass has looked at."""
-        self._seen = 0
-        """The same, of all passes before: a pass of batches may end before the last row."""
-        self._stale = Stale()
-        """Rows being asked about whose outcome in the journal is that of another request."""
 
     def run(self, retry: frozenset[Status], *, detach: bool = False) -> Result:
         self._known = known = self.begin()
         self._journal.note(ROWS, json.dumps(self._input.rows))
         self._tell(Planned(sum(self._input.rows)))
         state = self._state()
-        if self._nothing_to_do(retry, known):
+        if not self._parcels.out() and self._selection.is_done(retry, known):
             table = standing(self._work, self._journal, state, self._tally)
             if table is not None:
                 self._tell(Kept(sum(self._input.rows)))
@@ -156,7 +129,7 @@ class Execution:
 
     def _settle(self, state: str) -> None:
         self._journal.note(JUDGE, self._work.judged_by)
-        self._journal.note(FRONTIER, str(self._frontier()))
+        self._journal.note(FRONTIER, str(self._selection.frontier))
         self._journal.note(SETTLED, state)
 
     def interrupted(self, by: Interrupted) -> Result:
@@ -171,29 +144,21 @@ class Execution:
             with suppress(StorageFailed):
                 self._journal.note(SETTLED, "")
         self._tally.recount()  # a table that was being written when the run stopped does not stand
-        counts = self._standing()
+        counts = self._selection.standing(self._known)
         for status, number in counts.items():
             self._tally.stands(status, False, number)
         self._tally.stands(Status.PENDING, False, sum(self._input.rows) - counts.total())
         return self._file(self._summary(exit_code, reason))
 
-    def _standing(self) -> Counter[Status]:
-        """Status → rows of the journal, without outcomes of requests that are being made anew, or may have to be: where input
-        or request is another, only those of rows that were looked at stand for certain."""
-        placed = self._known is None or self._known.placed
-        counts = self._journal.counts(self._input.rows, before=None if placed else max(self._seen, self._passed))
-        counts.subtract(self._stale.counts)
-        return counts
-
     def _refused(self, error: BudgetSpent) -> BudgetSpent:
         self._journal.flush()
-        ended = self._standing().total()
+        ended = self._selection.standing(self._known).total()
         left, cost_usd = sum(self._input.rows) - ended, self._journal.cost_usd()
         return refused(error, self._purse.account, ended=ended, cost_usd=cost_usd, left=left)
 
     def _ask(self, retry: frozenset[Status], known: Known, *, detach: bool) -> Interrupted | None:
         """Asks about all rows that have no answer yet; the signal that ended it, if one did."""
-        asked = self._asked(retry, known)
+        asked = self._selection.asked(retry, known)
         first = next((row for row in asked if row is not None), None)
         if first is None and not self._parcels.out():
             return None
@@ -256,7 +221,7 @@ class Execution:
     async def _pass(self, asked: Iterator[Row | None], caller: Caller, halt: asyncio.Event) -> None:
         work = self._work
         stages = Stages(work.prompt, work.follow, work.again, caller, work.judges, self._priced, self._tell, work.combine)
-        await analyse(asked, stages, self._ended, halt, self._left_open)
+        await analyse(asked, stages, self._ended, halt, self._selection.left_open)
 
     def _batches(
         self, transport: BatchServer, online: Online, halt: asyncio.Event, retry: frozenset[Status], *, proven: bool
@@ -316,89 +281,12 @@ class Execution:
                     f"{sum(parcel.requests for parcel in out):,} requests are with the service in batches ({named})",
                     todo="run the same command again later (most batches end within an hour, all within a day): it collects",
                 )
-            asked = self._asked(retry, known)
+            asked = self._selection.asked(retry, known)
 
     def _left_behind(self) -> None:
         if out := self._parcels.out():
             told = f"{len(out)} batches go on at the service; run again to collect them, or end them with pipeline cancel"
             self._tell(Notice(told))
-
-    def _asked(self, retry: frozenset[Status], known: Known) -> Iterator[Row | None]:
-        """The rows to ask about, with their pictures and documents."""
-        asked = self._unanswered(retry, known)
-        return asked if self._work.media is None else ahead(asked, self._work.media.of, os.cpu_count() or 1)
-
-    def _unanswered(self, retry: frozenset[Status], known: Known) -> Iterator[Row | None]:
-        """The rows to ask about: those without an outcome, with one that is to be tried again or was being tried again, whose
-        request changed, or whose reply is to be judged anew. A None after each batch, which may have been long and brought
-        no row."""
-        work = self._work
-        left_open = {position for position, _ in self._journal.opened}
-        self._passes += 1
-        start = self._start(retry, known, left_open)
-        if start and self._passes == 1:
-            self._tell(Kept(self._rows_before(start)))
-        for batch in work.source.batches(work.columns_read, start=start, sizes=self._input.rows):
-            after = batch.start + batch.table.num_rows
-            had = self._journal.ended_in(batch.start, after)
-            enclosed = self._journal.judged_and_enclosed(batch.start, after) if had else ()
-            kept = 0
-            for row in rows(batch, work.needs, work.key):
-                self._passed = row.position + 1
-                key, status = had.get(row.position, (None, None))
-                if status is None:
-                    self._pending[row.position] = None
-                    yield row
-                    continue
-                if row.position < self._seen and row.position not in self._stale:  # it has ended in this run, or stands
-                    if status is Status.IN_DOUBT:
-                        self._left_open(row)
-                    continue
-                if status in retry:
-                    row = replace(row, use="new")
-                elif (
-                    (not known.placed and key != work.request_key(row))
-                    or status is Status.IN_DOUBT
-                    or row.position in left_open
-                    or row.position in enclosed
-                ):
-                    pass
-                elif known.judged or status not in JUDGED:
-                    kept += 1
-                    continue
-                else:
-                    row = replace(row, use="paid")
-                self._stale.put(row.position, status)
-                self._pending[row.position] = None
-                yield row
-            if kept:
-                self._tell(Kept(kept))
-            yield None
-        self._passed = len(self._input.rows) << FILE_SHIFT
-
-    def _start(self, retry: frozenset[Status], known: Known, left_open: set[int]) -> int:
-        """The position before which no row needs a look; the pass begins there."""
-        self._seen = max(self._seen, self._passed)
-        self._pending.clear()
-        self._left, self._passed = None, 0
-        if not retry and known.placed and known.judged:
-            enclosed = self._journal.first_judged_and_enclosed()
-            opened = [*left_open, *([enclosed] if enclosed is not None else [])]
-            self._passed = min([int(self._journal.noted(FRONTIER) or 0), *opened])
-        return self._passed
-
-    def _frontier(self) -> int:
-        first = next(iter(self._pending), self._passed)
-        return first if self._left is None else min(first, self._left)
-
-    def _left_open(self, row: Row) -> None:
-        """It is as if never asked about."""
-        self._pending.pop(row.position, None)
-        self._left = row.position if self._left is None else min(self._left, row.position)
-
-    def _rows_before(self, position: int) -> int:
-        file, index = position >> FILE_SHIFT, position & (1 << FILE_SHIFT) - 1
-        return sum(self._input.rows[:file]) + index
 
     def _priced(self, reply: Reply) -> float | None:
         cost_usd = self._work.price(reply)
@@ -408,21 +296,9 @@ class Execution:
 
     def _ended(self, row: Row, outcome: Outcome, prompt: Prompt | Pieces | None) -> None:
         self._journal.ended(outcome, self._work.shape.identity(prompt) if prompt is not None else None)
-        self._stale.discard(row.position)
-        if outcome.status is Status.IN_DOUBT:  # that is asked about again by the next run
-            self._left_open(row)
-        else:
-            self._pending.pop(row.position, None)
+        self._selection.ended(row, outcome.status)
         self._tally.ended(outcome)
         self._tell(RowEnded(row.key, outcome))
-
-    def _nothing_to_do(self, retry: frozenset[Status], known: Known) -> bool:
-        """Whether every row has an outcome that stands, known without a look at the rows."""
-        if not (known.placed and known.judged) or self._journal.opened or self._parcels.out():
-            return False
-        if int(self._journal.noted(FRONTIER) or 0) < len(self._input.rows) << FILE_SHIFT:
-            return False
-        return not retry or not any(self._journal.counts(self._input.rows)[status] for status in retry)
 
     def _verdict(self) -> Summary:
         """The summary of a run whose table stands."""
@@ -471,7 +347,7 @@ class Execution:
     def _ticked(self) -> None:
         if self._online is not None:
             with suppress(PipelineError):  # whoever asks next hears of it
-                self._journal.note_behind(FRONTIER, str(self._frontier()))
+                self._journal.note_behind(FRONTIER, str(self._selection.frontier))
             self._listener(InFlight(self._online.in_flight, self._online.limit))
             money = self._purse.account
             if money.limit_usd is not None:
