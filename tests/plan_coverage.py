@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.call.budget import Bound
 from pipeline.call.form import form
 from pipeline.call.wire import Shape, read, shape
@@ -25,7 +23,7 @@ from pipeline.commands.prices import shipped_prices
 from pipeline.local import messages
 from pipeline.local.rehearsal import Rehearsal
 from pipeline.local.reply import Heading, message
-from pipeline.measure.estimate import Interval, answer_size, output_tokens
+from pipeline.measure.estimate import Interval, Sizes, answer_size, output_tokens
 from pipeline.measure.forecast import Asking, Bought, assumed, learned
 from pipeline.records import Constant, Prompt, Reply, Text, Turn
 from pipeline.schema.load import Schema, load
@@ -80,14 +78,14 @@ def trial(seed: int, *, rows: int, bought: int) -> Trial:
     ]
     costs = [PRICES.cost_usd(MODEL, reply.usage) or 0.0 for reply in replies]
     asking = Asking(MODEL, "5m", PRICES, 512)
-    sizes = np.array([one.size for one in took[bought:]])
+    sizes = Sizes.of([one.size for one in took[bought:]])
     stated = learned(took[:bought], sizes, asking).online_usd
     before = _before(took[:bought], sizes, schema, asking)
     assert stated is not None
     return Trial(stated, sum(costs[bought:]), before)
 
 
-def _before(sample: list[Bought], sizes: Any, schema: Schema, asking: Asking) -> Interval:
+def _before(sample: list[Bought], sizes: Sizes, schema: Schema, asking: Asking) -> Interval:
     pairs = [(one.size, float(one.usage.input_tokens)) for one in sample]
     output = output_tokens(answer_size(schema.document), thinks=False, max_tokens=1024)
     stated = assumed(pairs, sizes, 0, output, asking).online_usd

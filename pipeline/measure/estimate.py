@@ -13,14 +13,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.records import JSON
-
-Sizes: TypeAlias = NDArray[np.float64]
 
 FEWEST = 5
 """Pairs below which a spread says nothing."""
@@ -44,6 +41,31 @@ class Interval:
         return Interval(*(min(max(value, least), most) for value in (self.low, self.middle, self.high)))
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How long requests are, in bytes: sizes, and how many requests have each. A corpus of 10^7 rows has some thousands."""
+
+    each: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sizes: ArrayLike) -> Sizes:
+        """One for each request."""
+        return cls(*np.unique(np.asarray(sizes, dtype=np.float64), return_counts=True))
+
+    def __len__(self) -> int:
+        """Requests."""
+        return int(self.counts.sum())
+
+    def __add__(self, other: Sizes) -> Sizes:
+        return Sizes(np.concatenate([self.each, other.each]), np.concatenate([self.counts, other.counts]))
+
+    @property
+    def whole(self) -> float:
+        """Bytes of all requests together."""
+        return float(self.each @ self.counts)
+
+
 def exactly(value: float) -> Interval:
     return Interval(value, value, value)
 
@@ -59,7 +81,7 @@ def total(sample: Sequence[tuple[float, float]], sizes: Sizes) -> Interval:
         return exactly(0.0)
     spread = float(((x - x.mean()) ** 2).sum())
     slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread) if spread else 0.0
-    away = float(sizes.mean() - x.mean())
+    away = sizes.whole / rows - float(x.mean())
     middle = rows * (float(y.mean()) + slope * away)
     freedom = n - 2 if spread else n - 1
     noise = float(((y - y.mean() - slope * (x - x.mean())) ** 2).sum()) / freedom

@@ -112,7 +112,7 @@ def assumed(
     """`counted`: (size, tokens) of a sample of rows, at least estimate.FEWEST; None: by a rule of thumb. `output`: tokens of
     one reply. Each row is asked once."""
     rows = len(sizes)
-    row_tokens = total(counted, sizes) if counted is not None else tokens_of(float(sizes.sum()))
+    row_tokens = total(counted, sizes) if counted is not None else tokens_of(sizes.whole)
     minimum = asking.caches_from
     cached = asking.cache != "off" and minimum is not None and constant_tokens >= minimum
     sums = (row_tokens.low, output.low), (row_tokens.middle, output.middle), (row_tokens.high, output.high)
@@ -162,14 +162,14 @@ def _priced_span(found: Sequence[Interval | None]) -> Interval | None:
 
 def sum_usd(sizes: Sizes, tokens: float, constant: float, output_tokens: float, hits: float | None, asking: Asking) -> float:
     """Of all rows, each in the band of its own prompt; `tokens` are shared out by size. `hits` None: nothing is cached."""
-    whole = float(sizes.sum())
-    each = sizes * (tokens / whole) if whole else sizes
+    whole = sizes.whole
+    each = sizes.each * (tokens / whole) if whole else sizes.each
     usd, below = 0.0, 0.0
     for band in asking.prices.rates(asking.model):
         end = np.inf if band.prompt_tokens_max is None else band.prompt_tokens_max
         within = (each + constant > below) & (each + constant <= end)
         below = end
-        rows, own = int(within.sum()), float(each[within].sum())
+        rows, own = int(sizes.counts[within].sum()), float(each[within] @ sizes.counts[within])
         read = band.input if hits is None else band.cache_read
         usd += (own * band.input + rows * (constant * read + output_tokens * band.output)) / 1e6
         if hits is not None:

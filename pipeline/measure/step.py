@@ -35,29 +35,29 @@ def step(sizes: Sizes, forecast: Forecast, asking: Asking, bytes_a_token: int) -
     """None where no request crosses it, or the price has none. `sizes`: bytes of each row's own part; a piece is measured by
     `bytes_a_token`, which makes its tokens too many."""
     rates = asking.prices.rates(asking.model)
-    whole = float(sizes.sum())
+    whole = sizes.whole
     if len(rates) < 2 or not whole:
         return None
     low, high = rates[0], rates[1]
     limit, constant = low.prompt_tokens_max or 0, forecast.constant_tokens
     own = forecast.row_tokens.middle - (0 if forecast.cached else len(sizes) * constant)
-    each = sizes * (own / whole)
+    each = sizes.each * (own / whole)
     beyond = each + constant > limit
     piece_tokens = int(limit - constant) // ROUND * ROUND
     if not beyond.any() or piece_tokens <= 0:
         return None
     said = forecast.output_tokens.middle / len(sizes)
     hits = 1.0 if forecast.cached else None
-    long, tokens = sizes[beyond], float(each[beyond].sum())
-    counts = np.ceil(long / (piece_tokens * bytes_a_token)).astype(np.int64)
-    pieces = np.repeat(long / counts, counts)
-    answers = (counts * said).astype(np.float64)  # what the combining question holds, in tokens
+    long, tokens = Sizes(sizes.each[beyond], sizes.counts[beyond]), float(each[beyond] @ sizes.counts[beyond])
+    into = np.ceil(long.each / (piece_tokens * bytes_a_token)).astype(np.int64)
+    pieces = Sizes(long.each / into, long.counts * into)
+    answers = Sizes((into * said).astype(np.float64), long.counts)  # what the combining question holds, in tokens
     pieces_usd = sum_usd(pieces, tokens, constant, said, hits, asking)
-    pieces_usd += sum_usd(answers, float(answers.sum()), constant, said, hits, asking)
+    pieces_usd += sum_usd(answers, answers.whole, constant, said, hits, asking)
     return Step(
         prompt_tokens=limit,
         times=high.input / low.input,
-        requests=int(beyond.sum()),
+        requests=len(long),
         usd=sum_usd(long, tokens, constant, said, hits, asking),
         piece_tokens=piece_tokens,
         pieces=len(pieces),

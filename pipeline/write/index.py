@@ -16,7 +16,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PREFIX_BYTES = 8
-GATHERED = 1 << 15
+GATHERED = 1 << 13
 """Keys that wait in the dict."""
-SEALED = 1 << 19
-"""Keys in an array that goes to a file: 8 MiB."""
+SEALED = 1 << 18
+"""Keys in an array that goes to a file: 4 MiB."""
 
 Keys: TypeAlias = Callable[[int], Iterable[tuple[bytes, NDArray[np.uint64]]]]
 """All keys of replies after the given one, in order: chunks of concatenated 8-byte prefixes, and the ids of the replies."""
@@ -40,15 +40,19 @@ class _Level:
     table: NDArray[np.uint64]
     last: int
     """The latest reply in it."""
+    prefixes: NDArray[np.uint64] = field(init=False)
+    """The first row, which every look-up takes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefixes", self.table[0])
 
     def __len__(self) -> int:
         return int(self.table.shape[1])
 
     def find(self, prefix: np.uint64) -> Iterator[int]:
-        keys, replies = self.table
-        at = int(keys.searchsorted(prefix))
-        while at < len(keys) and keys[at] == prefix:
-            yield int(replies[at])
+        at = int(self.prefixes.searchsorted(prefix))
+        while at < len(self.prefixes) and self.prefixes[at] == prefix:
+            yield int(self.table[1, at])
             at += 1
 
 
@@ -109,8 +113,9 @@ class Index:
         """Replies whose key begins like this one, the latest first."""
         prefix = _prefix(key)
         found = list(self._recent.get(prefix, ()))
+        sought = np.uint64(prefix)
         for level in self._levels:
-            found.extend(level.find(np.uint64(prefix)))
+            found.extend(level.find(sought))
         return sorted(found, reverse=True)
 
     def _put(self, level: _Level) -> None:

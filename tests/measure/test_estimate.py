@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.measure.estimate import (
     Interval,
     Pace,
+    Sizes,
     answer_size,
     output_tokens,
     quantile,
@@ -31,12 +31,12 @@ def test_students_t_is_that_of_the_tables(freedom: int, t: float) -> None:
 
 def test_what_length_explains_wholly_has_no_interval() -> None:
     sample = [(size, 3.0 + 2.0 * size) for size in (1.0, 4.0, 9.0, 16.0, 25.0)]
-    found = total(sample, np.array([10.0, 100.0]))
+    found = total(sample, Sizes.of([10.0, 100.0]))
     assert (found.low, found.middle, found.high) == pytest.approx((226.0, 226.0, 226.0))
 
 
 def test_rows_of_one_length_are_estimated_by_their_mean() -> None:
-    found = total([(7.0, value) for value in (1.0, 2.0, 3.0, 4.0, 5.0)], np.array([7.0, 7.0]))
+    found = total([(7.0, value) for value in (1.0, 2.0, 3.0, 4.0, 5.0)], Sizes.of([7.0, 7.0]))
     assert found.middle == 6.0
     # s² = 2.5, n = 5, N = 2: 2.776 × √(2.5 × (2 + 4/5))
     assert found.high - found.middle == pytest.approx(quantile(4) * math.sqrt(2.5 * 2.8))
@@ -47,14 +47,14 @@ def test_the_further_rows_are_from_the_sample_in_length_the_wider_is_the_interva
     sample = [(1.0, 2.0), (2.0, 3.0), (3.0, 7.0), (4.0, 6.0), (5.0, 12.0)]
     # By hand: x̄ 3, ȳ 6, Sxx 10, slope 2.3, residual sum of squares 9.1 over 3 degrees; one row of length 13.
     half = quantile(3) * math.sqrt(9.1 / 3 * (1 + 1 / 5 + 100 / 10))
-    found = total(sample, np.array([13.0]))
+    found = total(sample, Sizes.of([13.0]))
     assert (found.middle, found.high) == pytest.approx((29.0, 29.0 + half))
 
 
 def test_no_rows_take_nothing_and_a_handful_is_no_sample() -> None:
-    assert total([(1.0, 1.0)] * 5, np.array([])) == Interval(0, 0, 0)
+    assert total([(1.0, 1.0)] * 5, Sizes.of([])) == Interval(0, 0, 0)
     with pytest.raises(ValueError, match="4 rows are no sample"):
-        total([(1.0, 1.0)] * 4, np.array([1.0]))
+        total([(1.0, 1.0)] * 4, Sizes.of([1.0]))
 
 
 def test_the_interval_holds_the_true_sum_in_95_of_100_cases() -> None:
@@ -63,7 +63,7 @@ def test_the_interval_holds_the_true_sum_in_95_of_100_cases() -> None:
     for _ in range(1000):
         sizes = [chance.lognormvariate(4, 0.8) for _ in range(60)]
         values = [5 + 0.4 * size + chance.gauss(0, 6) for size in sizes]
-        found = total(list(zip(sizes[:15], values[:15], strict=True)), np.array(sizes[15:]))
+        found = total(list(zip(sizes[:15], values[:15], strict=True)), Sizes.of(sizes[15:]))
         held += found.low <= sum(values[15:]) <= found.high
     assert 930 <= held <= 970
 

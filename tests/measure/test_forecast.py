@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from pipeline.measure.estimate import Interval, exactly
+from pipeline.measure.estimate import Interval, Sizes, exactly
 from pipeline.measure.forecast import Asking, Bought, Forecast, assumed, learned, widest
 from pipeline.measure.price import Prices
 from pipeline.records import Usage
@@ -25,7 +24,7 @@ def middle(found: Interval | None) -> float:
 def test_from_rows_that_read_the_cache_the_rest_is_priced_with_one_write() -> None:
     read = [Bought(100, Usage(50, 10, cache_read_tokens=600), 1)] * 19
     written = Bought(100, Usage(50, 10, cache_write_5m_tokens=600), 1)
-    found = learned([written, *read], np.full(1000, 100.0), HAIKU)
+    found = learned([written, *read], Sizes.of([100.0] * 1000), HAIKU)
     each = (50 * 0.10 + 10 * 0.50 + 600 * 0.01) / 1e6
     assert middle(found.online_usd) == pytest.approx(1000 * each + 600 * (0.125 - 0.01) / 1e6)
     assert (found.constant_tokens, found.cached, found.requests) == (600, True, 1000)
@@ -39,20 +38,20 @@ def test_from_rows_that_read_the_cache_the_rest_is_priced_with_one_write() -> No
 
 def test_rows_that_were_asked_again_make_the_others_dearer() -> None:
     once, twice = Bought(100, Usage(50, 10), 1), Bought(100, Usage(120, 20), 2)
-    found = learned([once] * 5 + [twice] * 5, np.full(100, 100.0), HAIKU)
+    found = learned([once] * 5 + [twice] * 5, Sizes.of([100.0] * 100), HAIKU)
     assert found.requests == 150
     assert found.row_tokens.middle == pytest.approx(8500)
 
 
 def test_a_row_of_two_short_asks_is_not_priced_as_one_long_prompt() -> None:
     long = Bought(100, Usage(120_000, 10), 2)
-    found = learned([long] * 5, np.full(1, 100.0), HAIKU)
+    found = learned([long] * 5, Sizes.of([100.0] * 1), HAIKU)
     assert middle(found.online_usd) == pytest.approx((120_000 * 0.10 + 10 * 0.50) / 1e6)
 
 
 def before(constant: float, asking: Asking = HAIKU, size: float = 100.0, output: float = 10.0) -> Forecast:
     counted = [(size, size / 4)] * 5
-    return assumed(counted, np.full(1000, size), constant, exactly(output), asking)
+    return assumed(counted, Sizes.of([size] * 1000), constant, exactly(output), asking)
 
 
 def test_a_constant_part_is_read_from_the_cache_from_the_models_minimum_on() -> None:
@@ -72,7 +71,7 @@ def test_nothing_is_cached_where_the_job_or_what_is_known_of_the_model_says_so()
 
 def test_each_row_is_priced_in_the_band_of_its_own_prompt() -> None:
     # 25 tokens, and 100,001: tokens are shared out by size.
-    sizes = np.array([100.0, 400_004.0])
+    sizes = Sizes.of([100.0, 400_004.0])
     found = assumed([(4.0 * n, 1.0 * n) for n in (1, 10, 100, 1000, 10_000)], sizes, 0, exactly(10), HAIKU)
     assert middle(found.online_usd) == pytest.approx((25 * 0.10 + 10 * 0.50 + 100_001 * 0.50 + 10 * 2.50) / 1e6)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from pipeline.measure.estimate import exactly
+from pipeline.measure.estimate import Sizes, exactly
 from pipeline.measure.forecast import Asking, Forecast, assumed
 from pipeline.measure.step import Step, step
 from tests.measure.test_forecast import HAIKU, PRICES
@@ -16,11 +15,11 @@ CONSTANT, OUTPUT = 1_000.0, 10.0
 def forecast(sizes: list[float], asking: Asking = HAIKU) -> Forecast:
     """Two bytes a token."""
     counted = [(size, size / 2) for size in (100.0, 200.0, 300.0, 400.0, 500.0)]
-    return assumed(counted, np.array(sizes), CONSTANT, exactly(OUTPUT), asking)
+    return assumed(counted, Sizes.of(sizes), CONSTANT, exactly(OUTPUT), asking)
 
 
 def found(sizes: list[float], asking: Asking = HAIKU) -> Step | None:
-    return step(np.array(sizes), forecast(sizes, asking), asking, bytes_a_token=2)
+    return step(Sizes.of(sizes), forecast(sizes, asking), asking, bytes_a_token=2)
 
 
 def test_what_is_beyond_the_step_is_named_with_what_it_costs_and_would_cost() -> None:
@@ -43,4 +42,4 @@ def test_the_constant_part_counts_toward_the_step() -> None:
 def test_there_is_none_where_the_price_has_none() -> None:
     assert found([900_000.0], Asking("claude-sonnet-5-5", "5m", PRICES, 512)) is None
     assert found([900_000.0], Asking("no-such-model", "5m", PRICES, None)) is None
-    assert step(np.array([]), forecast([]), HAIKU, 2) is None
+    assert step(Sizes.of([]), forecast([]), HAIKU, 2) is None
