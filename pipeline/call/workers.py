@@ -57,7 +57,8 @@ class Workers:
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`own` sends while the crew wants no members, and what cannot be put into a frame; it is not closed here. `when_busy`:
-        so many members are wanted from when on the CPU of this process is what holds up the run. `command` starts a worker.
+        so many members are wanted from when on the CPU of this process is what holds up the run, and `own` goes on until one of
+        them is there. `command` starts a worker.
         """
         self._crew = crew
         self._access = access
@@ -82,11 +83,18 @@ class Workers:
 
     @property
     def ready(self) -> bool:
-        return self._crew.most == 0 or self._crew.over or self._crew.ready
+        return self._by_own or self._crew.over or self._crew.ready
+
+    @property
+    def _by_own(self) -> bool:
+        """Whether this process sends: where members are wanted once it is busy, also while the first of them starts."""
+        return self._crew.most == 0 or (self._when_busy > 0 and not self._crew.over and not self._crew.ready)
 
     async def send(self, body: Mapping[str, object]) -> Response | Broken:
         """By the member that has the fewest requests. What one had when it ended is Broken, sent and `ours`."""
-        if self._crew.most == 0:
+        if self._by_own:
+            if (first := self._crew.join(1)) is not None:
+                self._begin(first)
             return await self._own.send(body)
         content = encoded(body)
         if content is None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from pipeline.engine.local import Interrupted
-from pipeline.errors import PipelineError, Terminated
+from pipeline.errors import PipelineError, StorageFailed, Terminated
 from pipeline.events import Listener, Notice
 from pipeline.job.change import PARTS, refuse_change, refuse_loss
 from pipeline.job.execution import Execution
@@ -78,7 +78,10 @@ def run(
             try:
                 return execution.run(retry, detach=detach)
             except PipelineError as error:
-                summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
+                try:
+                    summary = execution.write_summary(error.exit_code, error.message.splitlines()[0])
+                except StorageFailed:  # a disk that refuses everything: what ended the run is what there is to tell
+                    raise error from None
                 return Result(summary, {}, (), None, error)
             except (KeyboardInterrupt, Terminated) as stop:  # while no reply was awaited: reading, or publishing
                 return execution.interrupted(Interrupted(stop.signal if isinstance(stop, Terminated) else signal.SIGINT))

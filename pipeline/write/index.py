@@ -143,7 +143,8 @@ class Index:
             temporary.replace(path)
             return _Level(np.load(path, mmap_mode="r"), level.last)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
             return level
 
     def _mapped(self) -> list[_Level]:

@@ -86,7 +86,10 @@ class Writer:
     def _write(self, connection: sqlite3.Connection) -> None:
         try:
             while (group := self._gathered()) is not None:
-                error = self._failed or self._commit(connection, group)
+                try:
+                    error = self._failed or self._commit(connection, group)
+                except Exception as unforeseen:  # noqa: BLE001 without this thread whoever tells the journal would wait for ever
+                    error = self._failed = self._refusal(unforeseen)
                 _settle([write.durable for write in group if write.durable is not None], error)
         finally:
             connection.close()
@@ -111,9 +114,8 @@ class Writer:
 
     def _commit(self, connection: sqlite3.Connection, group: list[_Write]) -> PipelineError | None:
         error = self._tried(connection, group)
-        if isinstance(error, sqlite3.OperationalError) and self._ballast.exists():
+        if isinstance(error, sqlite3.OperationalError) and _given_free(self._ballast):
             # The disk is full, or fails: with the reserve free again there is room for what is already out.
-            self._ballast.unlink(missing_ok=True)
             self._full = self._refusal(error)
             error = self._tried(connection, group)
         if error is not None:
@@ -165,6 +167,15 @@ def _conclude(waiting: Sequence[asyncio.Future[None] | Future[None]], error: Bas
             done.set_exception(error)
 
 
+def _given_free(ballast: Path) -> bool:
+    """Whether there was a reserve to give free. A disk that fails may refuse that, too."""
+    try:
+        ballast.unlink()
+    except OSError:
+        return False
+    return True
+
+
 def _hold_back(ballast: Path, reserve_bytes: int) -> None:
     if not reserve_bytes:
         return
@@ -175,7 +186,8 @@ def _hold_back(ballast: Path, reserve_bytes: int) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        ballast.unlink(missing_ok=True)
+        with suppress(OSError):
+            ballast.unlink(missing_ok=True)
         raise StorageFailed(
             f"{ballast.parent} has no {reserve_bytes / 2**20:.0f} MB free ({error.strerror}), so that replies in flight could "
             "not be written down: nothing was sent",

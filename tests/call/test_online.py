@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -589,6 +590,41 @@ def test_what_nobody_can_send_yet_waits_at_the_door_and_leaves_at_the_pace() -> 
     assert first == 0.0, "one is let in, so that somebody is started"
     assert others[0] == pytest.approx(60, abs=0.1)
     assert others[-1] - others[0] == pytest.approx(1.8, abs=0.2), "ten a second"
+
+
+def test_what_comes_while_nobody_can_send_leaves_at_the_pace_once_somebody_can() -> None:
+    class Lost(Line):
+        """Those who send are lost at the 30th request, and others are there after a minute."""
+
+        def __init__(self) -> None:
+            super().__init__(lambda text, _: message(text))
+            self.left: list[float] = []
+            self.back = 0.0
+
+        @property
+        def ready(self) -> bool:
+            return asyncio.get_running_loop().time() >= self.back
+
+        async def send(self, body: Mapping[str, Any]) -> Response | Broken:
+            loop = asyncio.get_running_loop()
+            if len(self.left) == 30 and not self.back:
+                self.back = loop.time() + 60
+            await asyncio.sleep(max(0.0, self.back - loop.time()))
+            self.left.append(loop.time())
+            await asyncio.sleep(1)
+            return await super().send(body)
+
+    async def drive() -> list[float]:
+        line, limits = Lost(), Limits(64, 3, 900.0, requests_per_minute=600)
+        caller = Online(line, Book(), SHAPE, limits, asyncio.Event(), lambda _: None, lambda: 0.0, lambda: 0.0, free())
+        results = [result async for _, result in caller.replies(prompts([f"t{number}" for number in range(120)]))]
+        assert all(isinstance(result, Reply) for result in results)
+        return line.left
+
+    left = virtual.run(drive())
+    assert len(left) == 120
+    assert left[-1] - left[0] < 60 + 120 / 10 + 3
+    assert all(bisect_right(left, start + 1.0) - number <= 13 for number, start in enumerate(left)), "ten a second"
 
 
 def test_a_request_that_never_left_costs_no_part_of_a_limit() -> None:

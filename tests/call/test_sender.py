@@ -9,7 +9,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.call.frames import Ask, Begin, Here, framed
+from pipeline.call.caller import Broken, Response
+from pipeline.call.frames import Ask, Begin, Here, Told, Unframing, framed
 from pipeline.call.workers import COMMAND
 from tests.api import Asked, Canned, message, serving
 from tests.call.test_workers import ACCESS
@@ -48,3 +49,21 @@ def test_one_ignores_signals_and_ends_with_the_run_whatever_it_has_out() -> None
         ours.sendall(b"".join(framed(Ask(1, b'{"model":"m","max_tokens":9,"messages":[]}'))))
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said, alive) == (0, b"", [True])
+
+
+def test_a_bug_costs_its_own_request_only_and_is_told_without_the_document() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, serving(lambda _: message("x")) as api:
+        process = subprocess.Popen(COMMAND, stdin=theirs.fileno(), stderr=subprocess.PIPE)
+        theirs.close()
+        no_request, request = b'{"messages":"secret"}', b'{"model":"m","max_tokens":9,"messages":[]}'
+        for frame in (Begin(replace(ACCESS, base_url=api.url)), Ask(1, no_request), Ask(2, request)):
+            ours.sendall(b"".join(framed(frame)))
+        unframing, told = Unframing(), dict[int, Response | Broken]()
+        while len(told) < 2:
+            told |= {frame.number: frame.result for frame in unframing.fed(ours.recv(1 << 16)) if isinstance(frame, Told)}
+        ours.close()
+        _, said = process.communicate(timeout=60)
+    assert told[1] == Broken(sent=True, error="the worker met a KeyError", latency_s=0.0)
+    assert isinstance(told[2], Response)
+    assert (process.returncode, said) == (0, b"")

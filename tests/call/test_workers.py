@@ -227,10 +227,25 @@ def test_where_they_are_wanted_only_when_the_run_is_busy_it_sends_itself_until_t
             assert isinstance(await room.ask(), Broken), "that is what Own answers"
             room.clock_s, room.cpu_s = clock_s, cpu_s
             await room.beat()
+        assert room.workers.ready
+        assert isinstance(await room.ask(), Broken), "it goes on while the first is being started"
+        await until(lambda: room.crew.ready)
         await room.pid()
 
     (said,) = within(act, most=0).said
     assert said == "this process is what the run waits for: up to 2 workers send from now on"
+
+
+def test_it_is_ready_when_one_of_them_is() -> None:
+    async def act(room: Room) -> None:
+        assert not room.workers.ready
+        waiting = room.out("answer")
+        await asyncio.sleep(0)
+        assert not room.workers.ready
+        await waiting
+        assert room.workers.ready
+
+    within(act)
 
 
 def test_what_no_frame_can_hold_goes_by_the_client_of_the_run() -> None:

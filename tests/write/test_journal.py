@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import sqlite3
 import stat
@@ -365,6 +366,36 @@ def test_the_reserve_makes_room_for_what_is_already_out(tmp_path: Path) -> None:
         replied(journal, prompt(position=4))
     with Journal(tmp_path / "j.db") as journal:
         assert journal.paid()[0] == 2
+
+
+@pytest.mark.parametrize("reserve_bytes", [0, 1 << 20])
+def test_a_disk_that_fails_and_takes_no_change_any_more_leaves_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve_bytes: int
+) -> None:
+    """As after an error that makes a file system read-only: the reserve cannot be given free either."""
+    journal = Journal(tmp_path / "j.db", reserve_bytes=reserve_bytes)
+
+    def refuses(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuses)
+    monkeypatch.setattr(journal._writer, "_tried", lambda *_: sqlite3.OperationalError("disk I/O error"))
+    with pytest.raises(StorageFailed, match="disk I/O error"):
+        sent(journal, prompt())
+    with pytest.raises(StorageFailed, match="disk I/O error"):
+        replied(journal, prompt())
+    with pytest.raises(StorageFailed, match="disk I/O error"):
+        journal.flush()
+    journal.__exit__(None, None, None)
+
+
+def test_a_bug_in_the_thread_that_writes_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "j.db")
+    monkeypatch.setattr(journal._writer, "_commit", lambda *_: 1 / 0)
+    for _ in range(2):
+        with pytest.raises(Bug, match="cannot be written: division by zero"):
+            sent(journal, prompt())
+    journal.__exit__(None, None, None)
 
 
 def test_without_room_for_the_reserve_nothing_begins(tmp_path: Path) -> None:
